@@ -1,0 +1,17 @@
+# Every warning is an error; hardening flags are what Debian ships, set here so that every build has them.
+add_compile_options(
+    -Wall -Wextra -Werror -Wshadow -Wswitch-enum -Wformat=2 -Wmissing-prototypes
+    -Wstrict-prototypes -Wpointer-arith -Wcast-qual -Wvla -Wundef -Wwrite-strings
+    -fno-common -fno-strict-aliasing -fstack-protector-strong)
+add_compile_definitions(_GNU_SOURCE)
+add_link_options(-Wl,-z,relro,-z,now -pie)
+
+if(STANDPIPE_SANITIZE)
+    add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    add_link_options(-fsanitize=address,undefined)
+elseif(STANDPIPE_TSAN)
+    add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+    add_link_options(-fsanitize=thread)
+elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+    add_compile_definitions(_FORTIFY_SOURCE=2)
+endif()

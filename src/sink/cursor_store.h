@@ -1,0 +1,55 @@
+/*
+ * Cursor store: the rows of standpipe_cursor, one per relay host: epoch, queued and committed sequence.
+ * Ownership: heap; owns a PostgreSQL connection that reconnects by itself; freed after `on_closed`.
+ * Threading: the loop's thread only.
+ */
+#ifndef SINK_CURSOR_STORE_H
+#define SINK_CURSOR_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "atproto/entry.h"
+#include "base/error.h"
+
+struct uv_loop_s;
+struct cursor_store;
+
+struct cursor_row {
+    const char *host;
+    uint64_t epoch;
+    int64_t queued;    /* sequence */
+    int64_t committed; /* sequence: all at or below it is in PostgreSQL */
+};
+
+struct cursor_store_options {
+    const char *conninfo; /* copied */
+    const char *schema;   /* copied */
+};
+
+/* What is known: the newest row of `host` (the one with its highest epoch) and the highest epoch of
+ * all rows. Borrowed for the callback. */
+struct cursor_found {
+    bool has_row;
+    struct cursor_row row;
+    uint64_t highest_epoch; /* 0 where there is no row at all */
+};
+
+struct cursor_store_callbacks {
+    /* The answer to cursor_store_load(); retried until PostgreSQL answers. */
+    void (*on_loaded)(void *owner, const struct cursor_found *found);
+    /* A save has committed. */
+    void (*on_saved)(void *owner, const struct cursor_row *row);
+    void (*on_closed)(void *owner);
+};
+
+struct cursor_store *cursor_store_open(struct uv_loop_s *loop,
+                                       const struct cursor_store_options *options,
+                                       const struct cursor_store_callbacks *callbacks, void *owner);
+void cursor_store_load(struct cursor_store *store, const char *host);
+/* The newest save wins: one in flight, at most one waiting. Marks only rise within an epoch. */
+void cursor_store_save(struct cursor_store *store, const struct cursor_row *row);
+/* Waits up to `drain_ms` for saves. */
+void cursor_store_close(struct cursor_store *store, uint64_t drain_ms);
+
+#endif

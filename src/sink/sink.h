@@ -1,0 +1,82 @@
+/*
+ * Sink: entries of the stream become rows of PostgreSQL, one transaction a group of batches.
+ *
+ *   sink_submit --> [waiting, FIFO] --> a free connection takes as many as fit --> pipeline:
+ *   BEGIN, repos, records, accounts, dead letters, COMMIT --> on_done of each batch
+ *
+ * A batch is done only when its transaction has committed with synchronous_commit on. The sink retries
+ * an outage with backoff for ever, isolates a bad row (single-row transactions) into
+ * standpipe_dead_letters, and waits 30 s between tries where the set-up is wrong: `on_state` says which.
+ * An unknown outcome of COMMIT is run again: every statement is guarded by revision or position.
+ *
+ * Ownership: heap; freed after `on_closed`. Batches are embedded in their owner and borrowed until
+ * `on_done`; so are their entries. Threading: one sink per worker thread, the loop's thread only.
+ */
+#ifndef SINK_SINK_H
+#define SINK_SINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "atproto/entry.h"
+#include "base/error.h"
+#include "base/list.h"
+
+struct uv_loop_s;
+struct sink;
+
+enum sink_state {
+    SINK_CONNECTING,
+    SINK_READY,
+    SINK_AWAY,          /* an outage: the batch is retried */
+    SINK_MISCONFIGURED, /* 42xxx, 28xxx, 3D000, 0A000: nothing is consumed, tried again every 30 s */
+};
+
+struct sink_options {
+    const char *conninfo;        /* libpq; copied */
+    const char *schema;          /* copied */
+    const char *name;            /* application_name and the log's object `postgres[name]`; copied */
+    unsigned connections;
+    size_t batch_bytes;          /* a transaction takes batches up to this */
+    size_t batch_entries;        /* and up to this many entries */
+    uint64_t statement_timeout_ms;
+    bool prepared;               /* false behind a transaction pooler */
+};
+
+/* What became of a batch that has committed. */
+struct sink_outcome {
+    uint32_t written;   /* ops that changed a row of records */
+    uint32_t unchanged; /* ops that found the row as new or newer */
+    uint32_t skipped;   /* ops that a user's own constraint refused */
+    uint32_t dead;      /* ops, or entries without ops, that became dead letters */
+    uint32_t dead_entries; /* entries of which nothing but dead letters came */
+    uint32_t commits, identities, accounts, syncs; /* entries by type */
+    int64_t newest_event_us; /* event time of the newest entry, microseconds since 1970; 0: unknown */
+    int64_t oldest_event_us;
+};
+
+struct sink_batch {
+    struct list node; /* private */
+    const struct entry *entries;
+    size_t count;
+    size_t bytes;
+    /* `error` is NULL where it has committed; ERROR_CLOSED where the sink was closed before. */
+    void (*on_done)(struct sink_batch *batch, const struct sink_outcome *outcome,
+                    const struct error *error);
+};
+
+struct sink_callbacks {
+    void (*on_state)(void *owner, enum sink_state state, const struct error *error);
+    void (*on_closed)(void *owner);
+};
+
+struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *options,
+                       const struct sink_callbacks *callbacks, void *owner);
+/* `batch` is borrowed until its on_done, which is never called from inside this function. */
+void sink_submit(struct sink *sink, struct sink_batch *batch);
+/* Batches in a transaction are finished, waiting ones end with ERROR_CLOSED; after `drain_ms` the rest
+ * is given up likewise. Safe twice. */
+void sink_close(struct sink *sink, uint64_t drain_ms);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * Stream monitor: looks at stream, group and memory, tells the marks, and trims.
+ *
+ *   one script: XINFO, per group last-delivered and first pending --> struct stream_depth --> XTRIM MINID
+ *
+ * Trims only entries that every (wanted) group has acknowledged, keeps `max_length` of them for replay
+ * while memory allows, gives the window up at 85 % of maxmemory. XTRIM is never in MULTI, so a full Redis
+ * can always empty itself. Needs no lease: any process may run it.
+ * Ownership: heap; freed after `on_closed`. Threading: the loop's thread only.
+ */
+#ifndef STREAM_STREAM_MONITOR_H
+#define STREAM_STREAM_MONITOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "atproto/entry.h"
+#include "stream/redis.h"
+#include "stream/stream_writer.h"
+
+struct stream_monitor;
+
+struct stream_monitor_options {
+    struct redis_options redis;
+    struct stream_keys keys;
+    uint64_t interval_ms;
+    uint64_t max_length;
+    const char *const *trim_groups; /* borrowed; none: all */
+    size_t trim_group_count;
+};
+
+struct stream_depth {
+    uint64_t length;            /* XLEN */
+    uint64_t pending;           /* delivered to our group, not acknowledged */
+    uint64_t undelivered;       /* not yet delivered to our group, from our own counts or a bounded XRANGE */
+    bool is_lag_known;          /* XINFO's lag was there and agrees */
+    uint64_t backlog;           /* pending + undelivered: queueDepth */
+    uint64_t oldest_pending_ms; /* idle time of the oldest pending entry, 0 without */
+    struct position first, last; /* of the stream */
+    struct position committed;  /* all at or below it is acknowledged by every group */
+    bool has_committed;
+    uint64_t dead_letters;      /* XLEN of the mirror */
+    uint64_t used_memory, max_memory; /* bytes; max 0: no limit */
+    uint64_t trimmed;           /* entries since the last call */
+};
+
+struct stream_monitor_callbacks {
+    void (*on_depth)(void *owner, const struct stream_depth *depth);
+    void (*on_closed)(void *owner);
+};
+
+struct stream_monitor *stream_monitor_open(struct uv_loop_s *loop,
+                                           const struct stream_monitor_options *options,
+                                           const struct stream_monitor_callbacks *callbacks,
+                                           void *owner);
+/* Looks now (once a running look has ended). */
+void stream_monitor_look(struct stream_monitor *monitor);
+void stream_monitor_close(struct stream_monitor *monitor);
+
+#endif
