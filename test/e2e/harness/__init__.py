@@ -1,0 +1,1 @@
+"""Private services and processes for the end-to-end tests and the bench; nothing of the machine's own."""

@@ -1,0 +1,160 @@
+"""One `standpipe run`, and the one-shot commands beside it."""
+import json
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+
+from .process import Process, clean_environment, free_port
+from .waiting import wait_until
+
+# Small waits, so that tests need not be long; everything else is as a user gets it.
+TEST_SETTINGS = {
+    "ingest.lease_ms": 1000,
+    "workers.threads": 2,
+    "workers.pipelines": 2,
+    "workers.claim_interval_ms": 500,
+    "workers.claim_min_idle_ms": 2000,
+}
+
+
+class Setup:
+    """Where one test's services are, as settings of standpipe."""
+
+    def __init__(self, program, folder, redis, database, relay=None):
+        self.program, self.folder = program, folder
+        self.redis, self.database, self.relay = redis, database, relay
+        self.settings, self.daemons = dict(TEST_SETTINGS), []
+
+    def arguments(self, overrides=None):
+        settings = dict(self.settings)
+        if self.redis:
+            settings["redis.url"] = self.redis.url
+        if self.database:
+            settings["postgres.url"] = self.database.conninfo
+        if self.relay:
+            settings["relay.url"] = self.relay.url
+        settings.update(overrides or {})
+        return [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+
+    def run(self, name="standpipe", **overrides):
+        """Starts a daemon; `relay__cursor="oldest"` is `--set relay.cursor=oldest`."""
+        settings = {key.replace("__", "."): value for key, value in overrides.items()}
+        settings.setdefault("http.listen", f"127.0.0.1:{free_port()}")
+        settings.setdefault("workers.consumer_id", name)
+        daemon = Daemon(self, name, settings)
+        self.daemons.append(daemon)
+        return daemon
+
+    def command(self, *words, environment=None, overrides=None, timeout=60, configured=True):
+        """A one-shot command; returns the finished process with text output."""
+        settings = self.arguments(overrides) if configured else []
+        return subprocess.run(
+            [self.program, *map(str, words), *settings],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            env=clean_environment(environment),
+        )
+
+    # What Redis says of the stream.
+
+    def stream(self):
+        return self.redis.client
+
+    def last_sequence(self, key="firehose:events"):
+        """The sequence of the last ID that the stream generated; 0 without a stream."""
+        if not self.stream().exists(key):
+            return 0
+        return int(self.stream().xinfo_stream(key)["last-generated-id"].decode().split("-")[1])
+
+    def queued(self, key="firehose:events"):
+        return int(self.stream().hget(f"{key}:meta", "queued") or 0)
+
+    def progress(self, key="firehose:events", group="firehose-processors"):
+        """(queued, last ID, delivered, pending), for waiting and for messages."""
+        client = self.stream()
+        if not client.exists(key):
+            return 0, b"0-0", b"0-0", 0
+        last = client.xinfo_stream(key)["last-generated-id"]
+        for entry in client.xinfo_groups(key):
+            if entry["name"] == group.encode():
+                return self.queued(key), last, entry["last-delivered-id"], entry["pending"]
+        return self.queued(key), last, b"0-0", 0
+
+    def is_drained(self, sequence):
+        queued, last, delivered, pending = self.progress()
+        return queued >= sequence and last == delivered and pending == 0
+
+    def wait_drained(self, sequence, seconds=90):
+        """All up to `sequence` is in the stream, delivered and acknowledged."""
+        running = [daemon.process for daemon in self.daemons if daemon.process.is_running()]
+        wait_until(
+            lambda: self.is_drained(sequence),
+            lambda: f"drained to {sequence} (queued, last, delivered, pending: {self.progress()})",
+            seconds,
+            running,
+        )
+
+    def wait_new_epoch(self, epoch, seconds=30):
+        meta = "firehose:events:meta"
+        wait_until(
+            lambda: int(self.stream().hget(meta, "epoch") or 0) > epoch,
+            f"a new epoch after {epoch}",
+            seconds,
+        )
+
+    def stop(self):
+        for daemon in self.daemons:
+            if daemon.process.is_running():
+                daemon.process.kill()
+
+
+class Daemon:
+    def __init__(self, setup, name, settings):
+        self.setup, self.name, self.settings = setup, name, settings
+        log = setup.folder / f"{name}-{len(setup.daemons)}.log"
+        self.process = Process(name, [setup.program, "run", *setup.arguments(settings)], log)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def get(self, path, seconds=5):
+        """(status, body); status 0 where nobody answers."""
+        address = f"http://{self.settings['http.listen']}{path}"
+        try:
+            with urllib.request.urlopen(address, timeout=seconds) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read().decode()
+        except OSError:
+            return 0, ""
+
+    def wait_ready(self, seconds=30):
+        wait_until(
+            lambda: self.get("/readyz")[0] == 200,
+            lambda: f"/readyz is 200 ({self.get('/readyz')})",
+            seconds,
+            [self.process],
+        )
+        return self
+
+    def metrics(self):
+        """name{labels} -> value of the Prometheus page."""
+        found = {}
+        for line in self.get("/metrics")[1].splitlines():
+            if line and not line.startswith("#"):
+                name, _, value = line.rpartition(" ")
+                found[name] = float(value)
+        return found
+
+    def api(self):
+        return json.loads(self.get("/api/metrics")[1])
+
+    def terminate(self, seconds=30):
+        return self.process.stop(signal.SIGTERM, seconds)
+
+    def kill(self):
+        return self.process.kill()

@@ -1,0 +1,97 @@
+"""A relay that drops, resets, stalls, repeats and talks nonsense: the end is the truth all the same."""
+import pytest
+
+from harness.waiting import wait_until
+
+SECONDS = 120
+
+MISBEHAVIOUR = {
+    "drops the socket": ["--drop-after", 300],
+    "resets the socket": ["--reset-after", 300],
+    "falls silent": ["--stall-after", 400],
+    "sends half a frame": ["--half-frame-after", 300],
+    "repeats frames": ["--duplicate", 200],
+    "starts at the cursor itself": ["--cursor-inclusive", "--drop-after", 300],
+    "goes back on each reconnect": ["--reconnect-replay", 150, "--drop-after", 400],
+    "says that we are too slow": ["--error-frame", "ConsumerTooSlow", "--error-after", 500],
+    "floods with pings": ["--ping-flood"],
+    "sends one byte a write": ["--slow-bytes"],
+}
+
+
+def run_against(setup, relay, capture, **settings):
+    setup.relay = relay
+    daemon = setup.run(relay__cursor="oldest", relay__idle_timeout_ms=1000, **settings)
+    setup.wait_drained(capture.last_sequence, SECONDS)
+    return daemon
+
+
+@pytest.mark.parametrize("what", MISBEHAVIOUR)
+def test_a_relay_that(setup, start_relay, generated, what):
+    relay = start_relay(generated.frames, *MISBEHAVIOUR[what])
+    daemon = run_against(setup, relay, generated)
+    assert daemon.terminate() == 0
+    assert generated.differences(setup.database) == []
+    assert setup.database.query("SELECT * FROM standpipe_dead_letters") == []
+
+
+def letters(setup):
+    """The raw frames of the mirror."""
+    entries = setup.redis.client.xrange("firehose:dead-letters")
+    return [fields[b"frame"] for _, fields in entries]
+
+
+@pytest.mark.parametrize("what", [["--garbage", 50], ["--text-frames=20"]], ids=str)
+def test_nonsense_between_frames_is_a_dead_letter_and_nothing_else(
+    setup, start_relay, generated, what
+):
+    daemon = run_against(setup, start_relay(generated.frames, *what), generated)
+    assert daemon.terminate() == 0
+    assert generated.differences(setup.database) == []
+    found = letters(setup)
+    assert found and len(found) == len(set(found))
+
+
+def test_a_sequence_that_runs_backwards_is_an_alarm_and_a_stop(setup, start_relay, generated):
+    setup.relay = start_relay(generated.frames, "--regress-after", 1000)
+    daemon = setup.run(relay__cursor="oldest")
+    wait_until(lambda: setup.queued() >= 1000, "the first half is queued", 60, [daemon.process])
+    wait_until(
+        lambda: daemon.get("/readyz")[0] == 503 and "sequence" in daemon.get("/readyz")[1],
+        lambda: f"readiness names the sequence ({daemon.get('/readyz')})",
+        30,
+        [daemon.process],
+    )
+    assert setup.queued() == 1000
+    assert daemon.get("/livez")[0] == 200
+    assert daemon.terminate() == 0
+
+
+def test_a_sequence_that_runs_backwards_opens_an_epoch_where_that_is_accepted(
+    setup, start_relay, generated
+):
+    setup.relay = start_relay(generated.frames, "--regress-after", 1000)
+    daemon = setup.run(relay__cursor="oldest", relay__accept_sequence_reset="true")
+    wait_until(lambda: setup.queued() >= 1000, "the first half is queued", 60, [daemon.process])
+    setup.wait_new_epoch(int(setup.redis.client.hget("firehose:events:meta", "epoch")) - 1)
+    setup.wait_drained(generated.last_sequence - 1000, SECONDS)
+    wait_until(
+        lambda: generated.differences(setup.database) == [],
+        "the second half is there",
+        60,
+        [daemon.process],
+    )
+    assert daemon.terminate() == 0
+
+
+def test_a_cursor_of_the_future_stops_and_alarms(setup, start_relay, generated):
+    setup.relay = start_relay(generated.frames, "--error-frame", "FutureCursor")
+    daemon = setup.run(relay__cursor="oldest")
+    wait_until(
+        lambda: "FutureCursor" in daemon.get("/readyz")[1],
+        lambda: f"readiness names it ({daemon.get('/readyz')})",
+        30,
+        [daemon.process],
+    )
+    assert daemon.get("/readyz")[0] == 503
+    assert daemon.terminate() == 0
