@@ -1,0 +1,209 @@
+"""Each bench yields (name, figures). Events are frames; CPU is user and system time together."""
+import os
+import subprocess
+import time
+from contextlib import contextmanager
+
+import psycopg
+
+from stage import clean_environment, wait_queued
+from usage import Usage, medians, rss_bytes, slope
+
+MEGABYTE = 1_000_000
+IDLE_SECONDS = 15
+LATENCY_SECONDS = 15
+LATENCY_RATE = 500
+WARM_SECONDS = 5
+
+
+def repeat(arguments, once):
+    """The medians of several runs; each run gives dicts by bench name."""
+    runs = [once() for _ in range(arguments.runs)]
+    return {name: {**medians([run[name] for run in runs]), "runs": len(runs)} for name in runs[0]}
+
+
+def figures(events, seconds, usage, daemon):
+    return {
+        "events": events,
+        "seconds": round(seconds, 2),
+        "events_per_second": round(events / seconds),
+        "cpu_us_per_event": usage.per_event_us(events),
+        "rss_mb": round(rss_bytes(daemon.pid) / MEGABYTE, 1),
+    }
+
+
+def decode(stage, arguments):
+    path = stage.frames(arguments.events)
+
+    def once():
+        before, started = os.times(), time.monotonic()
+        with open(os.devnull, "wb") as null:
+            command = [stage.standpipe, "decode", path]
+            subprocess.run(command, check=True, stdout=null, env=clean_environment())
+        seconds, after = time.monotonic() - started, os.times()
+        cpu = after.children_user + after.children_system
+        cpu -= before.children_user + before.children_system
+        return {
+            "decode": {
+                "events": arguments.events,
+                "events_per_second": round(arguments.events / seconds),
+                "megabytes_per_second": round(path.stat().st_size / seconds / MEGABYTE),
+                "cpu_us_per_event": round(cpu * 1e6 / arguments.events, 2),
+            }
+        }
+
+    yield from repeat(arguments, once).items()
+
+
+@contextmanager
+def held_workers(setup):
+    """Holds the lock that every batch needs first, so that the workers wait and only ingest runs."""
+    with psycopg.connect(setup.database.conninfo) as connection:
+        connection.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def run_phases(stage, arguments):
+    """The stream is filled while the workers are held; then they drain it, with nothing to ingest."""
+    count = arguments.events
+    setup = stage.fresh("--file", stage.frames(count))
+    with held_workers(setup):
+        daemon = setup.run("bench", relay__cursor="oldest")
+        started = wait_queued(setup, daemon, 1)
+        usage, first = Usage(stage.processes(daemon)), setup.queued()
+        filled = wait_queued(setup, daemon, count)
+        ingest = figures(count - first, filled - started, usage, daemon)
+    usage, started = Usage(stage.processes(daemon)), time.monotonic()
+    setup.wait_drained(count, 180)
+    sink = figures(count, time.monotonic() - started, usage, daemon)
+    assert daemon.terminate() == 0
+    return {"ingest": ingest, "sink": sink}
+
+
+def phases(wanted):
+    def bench(stage, arguments):
+        found = repeat(arguments, lambda: run_phases(stage, arguments))
+        yield from ((name, found[name]) for name in wanted)
+
+    return bench
+
+
+def end_to_end(stage, arguments):
+    def once():
+        setup = stage.fresh("--file", stage.frames(arguments.events))
+        daemon = setup.run("bench", relay__cursor="oldest")
+        started = wait_queued(setup, daemon, 1)
+        usage = Usage(stage.processes(daemon))
+        setup.wait_drained(arguments.events, 180)
+        found = figures(arguments.events, time.monotonic() - started, usage, daemon)
+        assert daemon.terminate() == 0
+        return {"end-to-end": found}
+
+    yield from repeat(arguments, once).items()
+
+
+def backlog(setup):
+    """Entries in the stream that are not acknowledged, delivered or not."""
+    key = "firehose:events"
+    for group in setup.stream().xinfo_groups(key):
+        delivered = int(group["last-delivered-id"].decode().split("-")[1])
+        return setup.last_sequence() - delivered + group["pending"]
+    return 0
+
+
+def sample(setup, daemon, seconds):
+    """[(second, backlog, RSS)] once a second."""
+    samples, started = [], time.monotonic()
+    for second in range(seconds):
+        time.sleep(max(0.0, started + second + 1 - time.monotonic()))
+        daemon.process.check_alive()
+        samples.append((second, backlog(setup), rss_bytes(daemon.pid)))
+    return samples
+
+
+def steady(stage, arguments):
+    setup = stage.fresh("--generate", 0, "--rate", arguments.rate, "--base-time", 0)
+    daemon = setup.run("bench", relay__cursor="live")
+    wait_queued(setup, daemon, 1)
+    sample(setup, daemon, WARM_SECONDS)
+    usage, first = Usage(stage.processes(daemon)), setup.queued()
+    started = time.monotonic()
+    samples = sample(setup, daemon, arguments.seconds)
+    seconds, events = time.monotonic() - started, setup.queued() - first
+    found = figures(events, seconds, usage, daemon)
+    assert daemon.terminate() == 0
+    depths, sizes = [row[1] for row in samples], [row[2] for row in samples]
+    found |= {
+        "backlog_most": max(depths),
+        "backlog_last": depths[-1],
+        "backlog_slope_per_second": round(slope([row[:2] for row in samples]), 2),
+        "rss_first_mb": round(sizes[0] / MEGABYTE, 1),
+        "rss_last_mb": round(sizes[-1] / MEGABYTE, 1),
+        "rss_slope_kb_per_second": round(slope([row[::2] for row in samples]) / 1000, 2),
+    }
+    yield "steady", found
+
+
+def buckets(daemon, name):
+    """{upper bound: cumulative count} of a Prometheus histogram, all labels added."""
+    found = {}
+    for key, value in daemon.metrics().items():
+        if key.startswith(f"{name}_bucket"):
+            bound = key.split('le="')[1].split('"')[0]
+            bound = float("inf") if bound == "+Inf" else float(bound)
+            found[bound] = found.get(bound, 0) + value
+    return found
+
+
+def quantile_ms(before, after, share):
+    """The bucket's upper bound under which `share` of what was added lies."""
+    counts = {bound: count - before.get(bound, 0) for bound, count in after.items()}
+    wanted = counts[float("inf")] * share
+    return round(min(bound for bound, count in counts.items() if count >= wanted) * 1000, 1)
+
+
+def latency(stage, arguments):
+    def once():
+        setup = stage.fresh("--generate", 0, "--rate", LATENCY_RATE, "--base-time", 0)
+        daemon = setup.run("bench", relay__cursor="live")
+        wait_queued(setup, daemon, 1)
+        sample(setup, daemon, 2)
+        name = "standpipe_event_to_commit_seconds"
+        before = buckets(daemon, name)
+        sample(setup, daemon, LATENCY_SECONDS // arguments.runs)
+        after = buckets(daemon, name)
+        assert daemon.terminate() == 0
+        names = {"p50_ms_at_most": 0.5, "p95_ms_at_most": 0.95, "p99_ms_at_most": 0.99}
+        return {"latency": {key: quantile_ms(before, after, share) for key, share in names.items()}}
+
+    for name, found in repeat(arguments, once).items():
+        yield name, {"events_per_second": LATENCY_RATE, **found}
+
+
+def idle(stage, _arguments):
+    setup = stage.fresh("--file", stage.frames(100))
+    daemon = setup.run("bench", relay__cursor="oldest")
+    setup.wait_drained(100)
+    sample(setup, daemon, 2)
+    usage, before = Usage(stage.processes(daemon)), setup.stream().info()["total_commands_processed"]
+    sample(setup, daemon, IDLE_SECONDS)
+    commands = setup.stream().info()["total_commands_processed"] - before
+    percent = {name: round(value * 100 / IDLE_SECONDS, 2) for name, value in usage.seconds().items()}
+    found = {
+        "cpu_percent_of_a_core": percent,
+        "redis_commands_per_second": round(commands / IDLE_SECONDS, 1),
+        "rss_mb": round(rss_bytes(daemon.pid) / MEGABYTE, 1),
+    }
+    assert daemon.terminate() == 0
+    yield "idle", found
+
+
+BENCHES = {
+    "decode": decode,
+    "ingest": phases(["ingest"]),
+    "sink": phases(["sink"]),
+    "end-to-end": end_to_end,
+    "latency": latency,
+    "idle": idle,
+    "steady": steady,
+}
