@@ -1,0 +1,473 @@
+#include "runtime/ingester.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <uv.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "ingest/subscription.h"
+#include "runtime/intake.h"
+#include "runtime/marks.h"
+#include "runtime/origin.h"
+#include "runtime/pressure.h"
+#include "stream/stream_lease.h"
+#include "stream/stream_writer.h"
+
+enum {
+    CONNECT_TIMEOUT_MS = 5000,
+    REPLY_TIMEOUT_MS = 15000,
+    WRITER_ENTRIES = 4096,
+    WRITER_BYTES = 8 * 1024 * 1024,
+    NAME_SIZE = 384,
+};
+
+enum ingester_state {
+    INGESTER_STANDBY,
+    INGESTER_FINDING,
+    INGESTER_LOADING,
+    INGESTER_SAVING,
+    INGESTER_INGESTING,
+    INGESTER_STOPPED,
+    INGESTER_DRAINING,
+};
+
+static const char *const state_names[] = {
+    [INGESTER_STANDBY] = "standby",     [INGESTER_FINDING] = "finding",
+    [INGESTER_LOADING] = "loading",     [INGESTER_SAVING] = "saving",
+    [INGESTER_INGESTING] = "ingesting", [INGESTER_STOPPED] = "stopped",
+    [INGESTER_DRAINING] = "draining",
+};
+
+struct ingester {
+    struct uv_loop_s *loop;
+    const struct config *config;
+    struct ingester_callbacks callbacks;
+    void *owner;
+    struct cursor_store *cursor_store;
+    struct counters *counters;
+    struct marks *marks;
+    char writer_name[NAME_SIZE];
+    char lease_name[NAME_SIZE];
+
+    enum ingester_state state;
+    struct stream_lease *lease;
+    bool has_lease;
+    struct stream_writer *writer;
+    bool is_writer_closing;
+    struct subscription *subscription;
+    bool is_subscription_closing;
+    uint64_t drain_until_ms;
+
+    bool has_started; /* relay.cursor was obeyed */
+    struct origin_facts facts;
+    struct origin origin;
+    struct intake intake;
+    struct pressure pressure;
+};
+
+static void proceed(struct ingester *ingester);
+
+static void enter_state(struct ingester *ingester, enum ingester_state next)
+{
+    if (ingester->state == next)
+        return;
+    log_debug("ingester", "state", LOG_TEXT("from", state_names[ingester->state]),
+              LOG_TEXT("to", state_names[next]));
+    ingester->state = next;
+}
+
+/* ---- subscription ----------------------------------------------------------------------------- */
+
+static int64_t subscription_on_cursor(void *owner)
+{
+    struct ingester *ingester = owner;
+    bool asks_live = ingester->origin.cursor == ORIGIN_LIVE && ingester->intake.expects_first;
+    intake_connected(&ingester->intake, asks_live);
+    return asks_live ? ORIGIN_LIVE : ingester->intake.last_sequence;
+}
+
+static void stop_for_operator(struct ingester *ingester)
+{
+    log_error(ingester->intake.object, "ingestion stopped, an operator has to decide",
+              LOG_TEXT("why", ingester->intake.error.text),
+              LOG_INT("last_sequence", ingester->intake.last_sequence));
+    enter_state(ingester, INGESTER_STOPPED);
+    proceed(ingester);
+}
+
+static void subscription_on_frame(void *owner, struct slice frame, bool is_binary)
+{
+    struct ingester *ingester = owner;
+    if (ingester->state != INGESTER_INGESTING)
+        return;
+    switch (intake_take(&ingester->intake, frame, is_binary)) {
+    case INTAKE_GO_ON:
+        return;
+    case INTAKE_FULL:
+        if (pressure_raise(&ingester->pressure, PRESSURE_WRITER))
+            subscription_pause(ingester->subscription);
+        return;
+    case INTAKE_RECONNECT:
+        subscription_reconnect(ingester->subscription, ingester->intake.error.text);
+        return;
+    case INTAKE_STOP:
+        stop_for_operator(ingester);
+        return;
+    }
+}
+
+static void subscription_on_closed(void *owner)
+{
+    struct ingester *ingester = owner;
+    ingester->subscription = NULL;
+    ingester->is_subscription_closing = false;
+    proceed(ingester);
+}
+
+static void open_subscription(struct ingester *ingester)
+{
+    static const struct subscription_callbacks callbacks = {
+        .cursor = subscription_on_cursor,
+        .on_frame = subscription_on_frame,
+        .on_closed = subscription_on_closed,
+    };
+    const struct config_relay *relay = &ingester->config->relay;
+    struct subscription_options options = {
+        .url = relay->url,
+        .host = ingester->marks->host,
+        .user_agent = "standpipe",
+        .ca_file = relay->ca_file,
+        .tls_verify = relay->tls_verify,
+        .max_frame_bytes = relay->max_frame_bytes,
+        .idle_timeout_ms = relay->idle_timeout_ms,
+    };
+    ingester->subscription = subscription_open(ingester->loop, &options, &callbacks, ingester);
+    if (pressure_is_raised(&ingester->pressure))
+        subscription_pause(ingester->subscription);
+}
+
+static void close_subscription(struct ingester *ingester)
+{
+    if (ingester->is_subscription_closing)
+        return;
+    ingester->is_subscription_closing = true;
+    subscription_close(ingester->subscription);
+}
+
+static void lower_pressure(struct ingester *ingester, enum pressure_reason reason)
+{
+    if (pressure_lower(&ingester->pressure, reason) && ingester->subscription != NULL &&
+        !ingester->is_subscription_closing)
+        subscription_resume(ingester->subscription);
+}
+
+static void raise_pressure(struct ingester *ingester, enum pressure_reason reason)
+{
+    if (pressure_raise(&ingester->pressure, reason) && ingester->subscription != NULL &&
+        !ingester->is_subscription_closing)
+        subscription_pause(ingester->subscription);
+}
+
+/* ---- writer ----------------------------------------------------------------------------------- */
+
+static void writer_on_found(void *owner, const struct stream_found *found)
+{
+    struct ingester *ingester = owner;
+    const struct config_relay *relay = &ingester->config->relay;
+    ingester->facts = (struct origin_facts){
+        .host = ingester->marks->host,
+        .start = ingester->has_started ? CURSOR_SAVED : relay->cursor,
+        .start_sequence = relay->cursor_sequence,
+        .last = found->last,
+        .has_meta = found->has_meta,
+        .is_meta_host = slice_equals(found->host, slice_from_string(ingester->marks->host)),
+        .queued = found->queued,
+    };
+    enter_state(ingester, INGESTER_LOADING);
+    cursor_store_load(ingester->cursor_store, ingester->marks->host);
+}
+
+static void begin(struct ingester *ingester, int64_t saved)
+{
+    struct stream_origin origin = {.host = ingester->marks->host,
+                                   .queued = ingester->origin.queued};
+    ingester->has_started = true;
+    marks_begin(ingester->marks, ingester->origin.queued, saved);
+    intake_begin(&ingester->intake, ingester->writer, ingester->origin.queued.sequence);
+    intake_connected(&ingester->intake, ingester->origin.cursor == ORIGIN_LIVE);
+    stream_writer_begin(ingester->writer, &origin);
+    enter_state(ingester, INGESTER_INGESTING);
+    proceed(ingester);
+}
+
+static void log_origin(const struct ingester *ingester)
+{
+    const struct origin *origin = &ingester->origin;
+    log_write(origin->is_alarming ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, ingester->intake.object,
+              origin->why,
+              (const struct log_field[]){LOG_INT("epoch", origin->queued.epoch),
+                                         LOG_INT("sequence", origin->queued.sequence),
+                                         LOG_INT("cursor", origin->cursor),
+                                         LOG_TEXT("new_epoch",
+                                                  origin->is_new_epoch ? "true" : "false")},
+              4);
+}
+
+void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_found *found)
+{
+    if (ingester->state != INGESTER_LOADING || ingester->is_writer_closing)
+        return;
+    struct origin_facts *facts = &ingester->facts;
+    facts->has_saved = found->has_row;
+    if (found->has_row)
+        facts->saved = (struct position){found->row.epoch, found->row.committed};
+    facts->highest_epoch = found->highest_epoch;
+    facts->now_ms = (uint64_t)clock_wall_ms();
+    ingester->origin = origin_decide(facts);
+    log_origin(ingester);
+    if (found->has_row && found->row.epoch == ingester->origin.queued.epoch) {
+        begin(ingester, found->row.committed);
+        return;
+    }
+    /* The first mark is in PostgreSQL before the first append. */
+    enter_state(ingester, INGESTER_SAVING);
+    struct cursor_row row = {
+        .host = ingester->marks->host,
+        .epoch = ingester->origin.queued.epoch,
+        .queued = ingester->origin.queued.sequence,
+        .committed = ingester->origin.queued.sequence,
+    };
+    cursor_store_save(ingester->cursor_store, &row);
+}
+
+void ingester_on_cursor_saved(struct ingester *ingester, const struct cursor_row *row)
+{
+    if (ingester->state == INGESTER_SAVING && !ingester->is_writer_closing &&
+        row->epoch == ingester->origin.queued.epoch)
+        begin(ingester, row->committed);
+}
+
+static void writer_on_appended(void *owner, struct position queued, uint32_t entries)
+{
+    struct ingester *ingester = owner;
+    (void)entries;
+    marks_note_queued(ingester->marks, queued);
+}
+
+static void writer_on_room(void *owner)
+{
+    lower_pressure(owner, PRESSURE_WRITER);
+}
+
+static void writer_on_fenced(void *owner, const struct error *error)
+{
+    struct ingester *ingester = owner;
+    log_warning(ingester->intake.object, "the stream is not what it was, finding the position again",
+                LOG_TEXT("why", error->text));
+    (void)pressure_lower(&ingester->pressure, PRESSURE_WRITER);
+    if (ingester->state != INGESTER_STOPPED && ingester->state != INGESTER_DRAINING)
+        enter_state(ingester, INGESTER_FINDING);
+    proceed(ingester);
+}
+
+static void writer_on_paused(void *owner, const struct error *error)
+{
+    struct ingester *ingester = owner;
+    if (error == NULL) {
+        log_info("stream", "Redis takes writes again", LOG_INT("queued", ingester->marks->queued.sequence));
+        lower_pressure(ingester, PRESSURE_REDIS);
+        return;
+    }
+    log_warning("stream", "Redis takes no writes, reading the relay is paused",
+                LOG_TEXT("why", error->text));
+    raise_pressure(ingester, PRESSURE_REDIS);
+}
+
+static void writer_on_closed(void *owner, bool drained)
+{
+    struct ingester *ingester = owner;
+    if (!drained)
+        log_warning("stream", "pending events were given up, the relay has them",
+                    LOG_INT("queued", ingester->marks->queued.sequence));
+    ingester->writer = NULL;
+    ingester->is_writer_closing = false;
+    proceed(ingester);
+}
+
+static void open_writer(struct ingester *ingester)
+{
+    static const struct stream_writer_callbacks callbacks = {
+        .on_found = writer_on_found,
+        .on_appended = writer_on_appended,
+        .on_room = writer_on_room,
+        .on_fenced = writer_on_fenced,
+        .on_paused = writer_on_paused,
+        .on_closed = writer_on_closed,
+    };
+    const struct config *config = ingester->config;
+    struct stream_writer_options options = {
+        .redis = {.url = config->redis.url,
+                  .client_name = ingester->writer_name,
+                  .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+                  .reply_timeout_ms = REPLY_TIMEOUT_MS},
+        .keys = {.key = config->stream.key,
+                 .group = config->stream.group,
+                 .dead_letter_key = config->stream.dead_letter_key},
+        .max_pending_entries = WRITER_ENTRIES,
+        .max_pending_bytes = WRITER_BYTES,
+    };
+    ingester->pressure = (struct pressure){0};
+    enter_state(ingester, INGESTER_FINDING);
+    ingester->writer = stream_writer_open(ingester->loop, &options, &callbacks, ingester);
+}
+
+static void close_writer(struct ingester *ingester)
+{
+    if (ingester->is_writer_closing)
+        return;
+    ingester->is_writer_closing = true;
+    uint64_t now = clock_monotonic_ms();
+    stream_writer_close(ingester->writer,
+                        ingester->drain_until_ms > now ? ingester->drain_until_ms - now : 0);
+}
+
+/* ---- lease ------------------------------------------------------------------------------------ */
+
+static void lease_on_acquired(void *owner)
+{
+    struct ingester *ingester = owner;
+    log_info("lease", "acquired, this process ingests", LOG_TEXT("process", ingester->lease_name));
+    ingester->has_lease = true;
+    proceed(ingester);
+}
+
+static void lease_on_lost(void *owner)
+{
+    struct ingester *ingester = owner;
+    log_warning("lease", "lost, this process stands by",
+                LOG_TEXT("process", ingester->lease_name));
+    ingester->has_lease = false;
+    if (ingester->state != INGESTER_DRAINING && ingester->state != INGESTER_STOPPED)
+        enter_state(ingester, INGESTER_STANDBY);
+    proceed(ingester);
+}
+
+static void lease_on_closed(void *owner)
+{
+    struct ingester *ingester = owner;
+    struct ingester_callbacks callbacks = ingester->callbacks;
+    void *ingester_owner = ingester->owner;
+    intake_deinit(&ingester->intake);
+    free(ingester);
+    callbacks.on_closed(ingester_owner);
+}
+
+/* ---- the one function that decides ------------------------------------------------------------ */
+
+static bool wants_writer(const struct ingester *ingester)
+{
+    return ingester->has_lease && ingester->state != INGESTER_STOPPED &&
+           ingester->state != INGESTER_DRAINING;
+}
+
+static void proceed(struct ingester *ingester)
+{
+    bool wants_subscription = wants_writer(ingester) && ingester->state == INGESTER_INGESTING;
+    if (ingester->subscription != NULL) {
+        if (!wants_subscription)
+            close_subscription(ingester);
+        return; /* its on_closed proceeds */
+    }
+    if (wants_subscription && !ingester->is_writer_closing) {
+        open_subscription(ingester);
+        return;
+    }
+    if (!wants_writer(ingester) && ingester->writer != NULL) {
+        close_writer(ingester);
+        return;
+    }
+    if (wants_writer(ingester) && ingester->writer == NULL)
+        open_writer(ingester);
+    else if (ingester->state == INGESTER_DRAINING && ingester->writer == NULL &&
+             ingester->lease != NULL) {
+        struct stream_lease *lease = ingester->lease;
+        ingester->lease = NULL;
+        stream_lease_close(lease);
+    }
+}
+
+/* ---- pressure from the monitor ------------------------------------------------------- */
+
+void ingester_on_depth(struct ingester *ingester, const struct stream_depth *depth)
+{
+    struct pressure_limits limits = {
+        .max_backlog = ingester->config->stream.max_backlog,
+        .max_backlog_bytes = ingester->config->stream.max_backlog_bytes,
+    };
+    if (pressure_is_deep(&ingester->pressure, &limits, depth))
+        raise_pressure(ingester, PRESSURE_DEPTH);
+    else
+        lower_pressure(ingester, PRESSURE_DEPTH);
+}
+
+/* ---- opening and closing ----------------------------------------------------------------------- */
+
+static void open_lease(struct ingester *ingester)
+{
+    static const struct stream_lease_callbacks callbacks = {
+        .on_acquired = lease_on_acquired,
+        .on_lost = lease_on_lost,
+        .on_closed = lease_on_closed,
+    };
+    const struct config *config = ingester->config;
+    struct stream_lease_options options = {
+        .redis = {.url = config->redis.url,
+                  .client_name = ingester->lease_name,
+                  .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+                  .reply_timeout_ms = config->ingest.lease_ms},
+        .key = config->stream.key,
+        .lease_ms = config->ingest.lease_ms,
+    };
+    ingester->lease = stream_lease_open(ingester->loop, &options, &callbacks, ingester);
+}
+
+struct ingester *ingester_open(struct uv_loop_s *loop, const struct ingester_options *options,
+                               const struct ingester_callbacks *callbacks, void *owner)
+{
+    struct ingester *ingester = memory_allocate(sizeof(*ingester));
+    ingester->loop = loop;
+    ingester->config = options->config;
+    ingester->callbacks = *callbacks;
+    ingester->owner = owner;
+    ingester->cursor_store = options->cursor_store;
+    ingester->counters = options->counters;
+    ingester->marks = options->marks;
+    (void)snprintf(ingester->writer_name, NAME_SIZE, "%s-writer", options->process_name);
+    (void)snprintf(ingester->lease_name, NAME_SIZE, "%s-lease", options->process_name);
+    intake_init(&ingester->intake, options->config, ingester->marks->host, options->counters);
+    open_lease(ingester);
+    return ingester;
+}
+
+void ingester_close(struct ingester *ingester, uint64_t drain_ms)
+{
+    uint64_t until = clock_monotonic_ms() + drain_ms;
+    if (ingester->state == INGESTER_DRAINING)
+        return;
+    ingester->drain_until_ms = until;
+    enter_state(ingester, INGESTER_DRAINING);
+    proceed(ingester);
+}
+
+void ingester_log_state(const struct ingester *ingester)
+{
+    log_info("ingester", "state", LOG_TEXT("state", state_names[ingester->state]),
+             LOG_TEXT("paused_for", pressure_name(&ingester->pressure)),
+             LOG_INT("epoch", ingester->marks->queued.epoch), LOG_INT("queued", ingester->marks->queued.sequence),
+             LOG_INT("committed", ingester->marks->saved),
+             LOG_INT("pending",
+                     ingester->writer != NULL ? stream_writer_pending(ingester->writer) : 0));
+}

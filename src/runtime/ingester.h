@@ -1,0 +1,52 @@
+/*
+ * Ingester: joins lease, writer, cursor and subscription into one intake of the relay.
+ *
+ *   STANDBY --lease--> FINDING --position known--> LOADING --cursor row--> SAVING --first mark--> INGESTING
+ *      ^                  ^                                                                     |
+ *      +---- lease lost --+--------------------- fenced by the stream -------------------------+
+ *   INGESTING --the relay's sequence ran backwards--> STOPPED (an operator decides)
+ *   any --ingester_close--> DRAINING --> closed
+ *
+ * Ownership: heap; freed right after `on_closed`. Owns lease, writer and subscription; borrows the
+ * cursor store. Threading: thread 0's loop.
+ */
+#ifndef RUNTIME_INGESTER_H
+#define RUNTIME_INGESTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "runtime/counters.h"
+#include "sink/cursor_store.h"
+#include "stream/stream_monitor.h"
+
+struct uv_loop_s;
+struct ingester;
+struct marks;
+
+struct ingester_options {
+    const struct config *config;       /* borrowed */
+    struct cursor_store *cursor_store; /* borrowed; the owner routes its callbacks to us */
+    struct marks *marks;               /* borrowed; its host is the relay's */
+    struct counters *counters;         /* borrowed */
+    const char *process_name;          /* borrowed; for the names of our Redis connections */
+};
+
+struct ingester_callbacks {
+    /* Last call. */
+    void (*on_closed)(void *owner);
+};
+
+struct ingester *ingester_open(struct uv_loop_s *loop, const struct ingester_options *options,
+                               const struct ingester_callbacks *callbacks, void *owner);
+/* The cursor store's answers. */
+void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_found *found);
+void ingester_on_cursor_saved(struct ingester *ingester, const struct cursor_row *row);
+/* What the monitor saw: decides on back-pressure. */
+void ingester_on_depth(struct ingester *ingester, const struct stream_depth *depth);
+/* Stops the relay, drains the writer for at most `drain_ms`, saves the mark, releases the lease. */
+void ingester_close(struct ingester *ingester, uint64_t drain_ms);
+void ingester_log_state(const struct ingester *ingester);
+
+#endif

@@ -1,0 +1,210 @@
+#include "runtime/intake.h"
+
+#include <stdio.h>
+
+#include "atproto/frame.h"
+#include "stream/stream_writer.h"
+
+enum {
+    UNDECODABLE_LIMIT = 20, /* in a row: the connection is out of step, CONTRACT part 8 */
+    REGRESSION_MINIMUM = 100000,
+};
+
+void intake_init(struct intake *intake, const struct config *config, const char *host,
+                 struct counters *counters)
+{
+    struct frame_decoder_options options = {
+        .verify_blocks = config->relay.verify == RELAY_VERIFY_BLOCKS,
+        .filter = {.patterns = (const char *const *)config->relay.collections.items,
+                   .count = config->relay.collections.count},
+    };
+    *intake = (struct intake){
+        .decoder = frame_decoder_create(&options),
+        .counters = counters,
+        .accepts_reset = config->relay.accept_sequence_reset,
+        .undecodable_reconnected_at = -1,
+    };
+    (void)snprintf(intake->object, sizeof(intake->object), "relay[%s]", host);
+}
+
+void intake_deinit(struct intake *intake)
+{
+    frame_decoder_destroy(intake->decoder);
+    intake->decoder = NULL;
+}
+
+void intake_begin(struct intake *intake, struct stream_writer *writer, int64_t sequence)
+{
+    intake->writer = writer;
+    intake->last_sequence = sequence;
+}
+
+void intake_connected(struct intake *intake, bool is_live)
+{
+    intake->expects_first = true;
+    intake->is_live = is_live;
+    intake->undecodable_in_row = 0;
+}
+
+static enum intake_verdict room(bool has_room)
+{
+    return has_room ? INTAKE_GO_ON : INTAKE_FULL;
+}
+
+/* ---- frames that cannot be decoded ----------------------------------------------------------- */
+
+static void log_bad_frame(struct intake *intake, const struct frame_fault *fault, size_t size)
+{
+    uint64_t suppressed;
+    if (!log_limit_pass(&intake->bad_limit, &suppressed))
+        return;
+    log_warning(intake->object, "frame refused, kept as a dead letter",
+                LOG_TEXT("reason", frame_fault_reason_name(fault->reason)),
+                LOG_TEXT("text", fault->text), LOG_INT("sequence", fault->sequence),
+                LOG_INT("bytes", size), LOG_INT("suppressed", suppressed));
+}
+
+/* Twenty in a row: reconnect, once per position, or a poison run would loop for ever. */
+static bool is_out_of_step(struct intake *intake)
+{
+    if (++intake->undecodable_in_row < UNDECODABLE_LIMIT ||
+        intake->undecodable_reconnected_at == intake->last_sequence)
+        return false;
+    intake->undecodable_reconnected_at = intake->last_sequence;
+    error_set(&intake->error, ERROR_PROTOCOL, "%d frames in a row could not be decoded",
+              UNDECODABLE_LIMIT);
+    return true;
+}
+
+static enum intake_verdict take_bad(struct intake *intake, struct slice frame,
+                                    const struct frame_fault *fault)
+{
+    if (fault->sequence > 0 && fault->sequence <= intake->last_sequence) {
+        counters_add(intake->counters, COUNTER_DUPLICATE, 1);
+        stream_writer_count(intake->writer, STREAM_COUNT_DUPLICATE, 0);
+        return INTAKE_GO_ON;
+    }
+    log_bad_frame(intake, fault, frame.size);
+    counters_add(intake->counters, COUNTER_DECODE_DEAD, 1);
+    struct stream_dead_frame dead = {
+        .sequence = fault->sequence,
+        .frame = frame,
+        .reason = frame_fault_reason_name(fault->reason),
+        .text = fault->text,
+    };
+    bool has_room = stream_writer_append_dead(intake->writer, &dead);
+    if (fault->sequence > intake->last_sequence)
+        intake->last_sequence = fault->sequence;
+    return is_out_of_step(intake) ? INTAKE_RECONNECT : room(has_room);
+}
+
+/* ---- frames without an event ------------------------------------------------------------------ */
+
+static void count_ignored(struct intake *intake, int64_t sequence)
+{
+    counters_add(intake->counters, COUNTER_IGNORED, 1);
+    stream_writer_count(intake->writer, STREAM_COUNT_IGNORED, sequence);
+}
+
+static enum intake_verdict take_error(struct intake *intake, const struct frame_event *event)
+{
+    log_warning(intake->object, "error frame", LOG_SLICE("name", event->name),
+                LOG_SLICE("message", event->message));
+    count_ignored(intake, 0);
+    error_set(&intake->error, ERROR_PROTOCOL, "the relay says %.*s", SLICE_ARGS(event->name));
+    return slice_equals(event->name, SLICE("FutureCursor")) ? INTAKE_STOP : INTAKE_RECONNECT;
+}
+
+static enum intake_verdict take_info(struct intake *intake, const struct frame_event *event)
+{
+    log_warning(intake->object, "info frame", LOG_SLICE("name", event->name),
+                LOG_SLICE("message", event->message));
+    count_ignored(intake, 0);
+    return INTAKE_GO_ON;
+}
+
+/* ---- events ----------------------------------------------------------------------------------- */
+
+static void note_gap(struct intake *intake, int64_t sequence)
+{
+    if (intake->last_sequence == 0 || (intake->expects_first && intake->is_live))
+        return;
+    int64_t missing = sequence - intake->last_sequence - 1;
+    if (missing <= 0)
+        return;
+    counters_add(intake->counters, COUNTER_GAPS, (uint64_t)missing);
+    if (intake->expects_first) /* between connections: events that the relay no longer offers */
+        log_warning(intake->object, "sequence gap after connecting", LOG_INT("missing", missing),
+                    LOG_INT("last_sequence", intake->last_sequence),
+                    LOG_INT("sequence", sequence));
+}
+
+static enum intake_verdict append_event(struct intake *intake, const struct frame_event *event)
+{
+    struct stream_event appended = {
+        .type = slice_from_string(frame_type_name(event->type)),
+        .data = event->data,
+        .time = event->time,
+        .rev = event->type == FRAME_COMMIT || event->type == FRAME_SYNC ? event->rev
+                                                                          : slice_of(NULL, 0),
+        .sequence = event->sequence,
+    };
+    counters_add(intake->counters, COUNTER_APPENDED, 1);
+    return room(stream_writer_append(intake->writer, &appended));
+}
+
+static bool is_filtered(const struct frame_event *event)
+{
+    return event->type == FRAME_COMMIT && event->ops == 0 && event->filtered_ops > 0;
+}
+
+static enum intake_verdict take_event(struct intake *intake, const struct frame_event *event)
+{
+    if (event->sequence <= intake->last_sequence) {
+        counters_add(intake->counters, COUNTER_DUPLICATE, 1);
+        stream_writer_count(intake->writer, STREAM_COUNT_DUPLICATE, 0);
+        return INTAKE_GO_ON;
+    }
+    note_gap(intake, event->sequence);
+    intake->expects_first = false;
+    intake->last_sequence = event->sequence;
+    if (is_filtered(event)) {
+        counters_add(intake->counters, COUNTER_FILTERED, 1);
+        stream_writer_count(intake->writer, STREAM_COUNT_FILTERED, event->sequence);
+        return INTAKE_GO_ON;
+    }
+    return append_event(intake, event);
+}
+
+static enum intake_verdict take_ignored(struct intake *intake, const struct frame_event *event)
+{
+    count_ignored(intake, event->sequence > intake->last_sequence ? event->sequence : 0);
+    if (event->sequence > intake->last_sequence)
+        intake->last_sequence = event->sequence;
+    return INTAKE_GO_ON;
+}
+
+enum intake_verdict intake_take(struct intake *intake, struct slice frame, bool is_binary)
+{
+    struct frame_event event;
+    struct frame_fault fault = {.reason = FRAME_FAULT_EMPTY, .text = "a text message"};
+    counters_add(intake->counters, COUNTER_FRAMES, 1);
+    if (!is_binary ||
+        frame_decoder_decode(intake->decoder, frame, &event, &fault) != PARSE_DONE)
+        return take_bad(intake, frame, &fault);
+    intake->undecodable_in_row = 0;
+    switch (event.type) {
+    case FRAME_COMMIT:
+    case FRAME_IDENTITY:
+    case FRAME_ACCOUNT:
+    case FRAME_SYNC:
+        return take_event(intake, &event);
+    case FRAME_INFO:
+        return take_info(intake, &event);
+    case FRAME_ERROR:
+        return take_error(intake, &event);
+    case FRAME_IGNORED:
+        return take_ignored(intake, &event);
+    }
+    return INTAKE_GO_ON;
+}

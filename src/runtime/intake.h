@@ -1,0 +1,55 @@
+/*
+ * Intake: a frame of the relay becomes an entry to append, a dead letter, or a count.
+ *
+ *   frame --> decode --> sequence check --> stream writer (append | dead | count)
+ *
+ * Ownership: the intake owns its decoder and borrows the writer. Threading: the loop's thread only.
+ */
+#ifndef RUNTIME_INTAKE_H
+#define RUNTIME_INTAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "config/config.h"
+#include "runtime/counters.h"
+
+struct frame_decoder;
+struct frame_event;
+struct stream_writer;
+
+enum intake_verdict {
+    INTAKE_GO_ON,
+    INTAKE_FULL,      /* taken; the writer is full now */
+    INTAKE_RECONNECT, /* the connection is no good, `intake->error` says why: reconnect at the cursor */
+    INTAKE_STOP,      /* only an operator can go on: the relay's sequence ran backwards, FutureCursor */
+};
+
+struct intake {
+    struct frame_decoder *decoder;
+    struct stream_writer *writer;
+    struct counters *counters;
+    char object[160];      /* relay[host], for the log */
+    int64_t last_sequence; /* appended, counted or dead; 0: none yet */
+    bool expects_first;    /* no event yet on this connection */
+    bool is_live;          /* this connection was opened without a cursor: any first sequence will do */
+    bool accepts_reset;
+    unsigned undecodable_in_row;
+    int64_t undecodable_reconnected_at; /* the last sequence at which 20 in a row reconnected, else -1 */
+    struct log_limit bad_limit;
+    struct error error;
+};
+
+void intake_init(struct intake *intake, const struct config *config, const char *host,
+                 struct counters *counters);
+void intake_deinit(struct intake *intake);
+/* From now on events after `sequence` go to `writer`. */
+void intake_begin(struct intake *intake, struct stream_writer *writer, int64_t sequence);
+/* A connection was opened; `is_live`: without a cursor. */
+void intake_connected(struct intake *intake, bool is_live);
+enum intake_verdict intake_take(struct intake *intake, struct slice frame, bool is_binary);
+
+#endif

@@ -1,0 +1,104 @@
+#include "runtime/origin.h"
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* DELIVERY rule 2: above every epoch that anybody knows, and not below the clock. */
+static uint64_t next_epoch(const struct origin_facts *facts)
+{
+    uint64_t epoch = max_u64(facts->now_ms, facts->last.epoch + 1);
+    if (facts->has_meta)
+        epoch = max_u64(epoch, facts->queued.epoch + 1);
+    return max_u64(epoch, facts->highest_epoch + 1);
+}
+
+static struct origin open_epoch(const struct origin_facts *facts, int64_t cursor, const char *why)
+{
+    return (struct origin){
+        .queued = {.epoch = next_epoch(facts), .sequence = cursor > 0 ? cursor : 0},
+        .cursor = cursor,
+        .is_new_epoch = true,
+        .why = why,
+    };
+}
+
+static struct origin go_on(uint64_t epoch, int64_t sequence, const char *why)
+{
+    return (struct origin){
+        .queued = {.epoch = epoch, .sequence = sequence},
+        .cursor = sequence,
+        .why = why,
+    };
+}
+
+static struct origin decide_without_stream(const struct origin_facts *facts)
+{
+    if (facts->has_saved && facts->saved.epoch > facts->last.epoch)
+        return go_on(facts->saved.epoch, facts->saved.sequence,
+                     "the stream is empty: going on at the mark in PostgreSQL");
+    if (facts->has_saved && facts->saved.epoch == facts->last.epoch)
+        return go_on(facts->last.epoch, facts->last.sequence,
+                     "the stream's own record is gone: going on at its last entry");
+    if (facts->has_saved) {
+        struct origin origin = open_epoch(facts, facts->saved.sequence,
+                                          "another producer has written to the stream");
+        origin.is_alarming = facts->last.epoch > 0;
+        return origin;
+    }
+    return open_epoch(facts, ORIGIN_LIVE, "no cursor is saved: starting live");
+}
+
+static struct origin decide_saved(const struct origin_facts *facts)
+{
+    if (!facts->has_meta)
+        return decide_without_stream(facts);
+    if (!facts->is_meta_host)
+        return open_epoch(facts, facts->has_saved ? facts->saved.sequence : ORIGIN_LIVE,
+                          "the relay has changed");
+    if (facts->last.epoch > facts->queued.epoch) {
+        struct origin origin = open_epoch(facts, facts->queued.sequence,
+                                          "another producer has written to the stream");
+        origin.is_alarming = true;
+        return origin;
+    }
+    if (facts->last.epoch == facts->queued.epoch) {
+        int64_t sequence = facts->queued.sequence > facts->last.sequence ? facts->queued.sequence
+                                                                          : facts->last.sequence;
+        return go_on(facts->queued.epoch, sequence, "going on where the stream ends");
+    }
+    /* Nothing of this epoch is in the stream: it was just opened, or the stream was deleted. */
+    if (facts->has_saved && facts->saved.epoch == facts->queued.epoch)
+        return go_on(facts->saved.epoch, facts->saved.sequence,
+                     "the stream is empty: going on at the mark in PostgreSQL");
+    return go_on(facts->queued.epoch, facts->queued.sequence, "going on at the queued mark");
+}
+
+/* The operator names a sequence: in the same epoch where IDs can only rise, else in a new one. */
+static struct origin decide_sequence(const struct origin_facts *facts, struct origin saved,
+                                     int64_t sequence)
+{
+    bool is_free = facts->last.epoch < saved.queued.epoch || facts->last.sequence <= sequence;
+    if (saved.is_new_epoch || !is_free)
+        return open_epoch(facts, sequence, "relay.cursor asks for a replay");
+    return go_on(saved.queued.epoch, sequence, "relay.cursor names the sequence");
+}
+
+struct origin origin_decide(const struct origin_facts *facts)
+{
+    struct origin saved = decide_saved(facts);
+    switch (facts->start) {
+    case CURSOR_SAVED:
+        return saved;
+    case CURSOR_LIVE:
+        saved.cursor = ORIGIN_LIVE;
+        saved.why = "relay.cursor asks for live events";
+        return saved;
+    case CURSOR_OLDEST:
+        return decide_sequence(facts, saved, 0);
+    case CURSOR_SEQUENCE:
+        return decide_sequence(facts, saved, facts->start_sequence);
+    }
+    return saved;
+}

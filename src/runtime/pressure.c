@@ -1,0 +1,59 @@
+#include "runtime/pressure.h"
+
+#include "stream/stream_monitor.h"
+
+enum { LOW_PERCENT = 80, MEMORY_PERCENT = 85, PERCENT = 100 };
+
+bool pressure_raise(struct pressure *pressure, enum pressure_reason reason)
+{
+    bool was_raised = pressure->reasons != 0;
+    pressure->reasons |= (unsigned)reason;
+    return !was_raised;
+}
+
+bool pressure_lower(struct pressure *pressure, enum pressure_reason reason)
+{
+    bool was_raised = pressure->reasons != 0;
+    pressure->reasons &= ~(unsigned)reason;
+    return was_raised && pressure->reasons == 0;
+}
+
+bool pressure_is_raised(const struct pressure *pressure)
+{
+    return pressure->reasons != 0;
+}
+
+const char *pressure_name(const struct pressure *pressure)
+{
+    static const char *const names[] = {
+        "none",
+        "writer",
+        "redis",
+        "writer,redis",
+        "depth",
+        "writer,depth",
+        "redis,depth",
+        "writer,redis,depth",
+    };
+    return names[pressure->reasons & (PRESSURE_WRITER | PRESSURE_REDIS | PRESSURE_DEPTH)];
+}
+
+static bool is_over(uint64_t value, uint64_t limit, bool was_over)
+{
+    return value >= (was_over ? limit / PERCENT * LOW_PERCENT : limit);
+}
+
+bool pressure_is_deep(const struct pressure *pressure, const struct pressure_limits *limits,
+                      const struct stream_depth *depth)
+{
+    bool was_deep = (pressure->reasons & PRESSURE_DEPTH) != 0;
+    if (is_over(depth->backlog, limits->max_backlog, was_deep))
+        return true;
+    /* All of Redis' memory is taken for the stream's: a bound that errs to the safe side. */
+    double share = depth->length > 0 ? (double)depth->backlog / (double)depth->length : 0;
+    uint64_t backlog_bytes = (uint64_t)(share * (double)depth->used_memory);
+    if (is_over(backlog_bytes, limits->max_backlog_bytes, was_deep))
+        return true;
+    return depth->max_memory > 0 &&
+           is_over(depth->used_memory, depth->max_memory / PERCENT * MEMORY_PERCENT, was_deep);
+}

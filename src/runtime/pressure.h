@@ -1,0 +1,40 @@
+/*
+ * Pressure: why reading the relay is paused. Each reason is raised and lowered on its own; the relay is
+ * read only while none is raised.
+ */
+#ifndef RUNTIME_PRESSURE_H
+#define RUNTIME_PRESSURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stream_depth;
+
+enum pressure_reason {
+    PRESSURE_WRITER = 1, /* events wait for their append */
+    PRESSURE_REDIS = 2,  /* Redis takes no writes: OOM, LOADING, READONLY, MISCONF, away */
+    PRESSURE_DEPTH = 4,  /* the backlog or Redis' memory is at its limit */
+};
+
+struct pressure {
+    unsigned reasons;
+};
+
+struct pressure_limits {
+    uint64_t max_backlog;       /* entries */
+    uint64_t max_backlog_bytes; /* as Redis holds them */
+};
+
+/* True where this was the first reason: pause now. */
+bool pressure_raise(struct pressure *pressure, enum pressure_reason reason);
+/* True where this was the last reason: resume now. */
+bool pressure_lower(struct pressure *pressure, enum pressure_reason reason);
+bool pressure_is_raised(const struct pressure *pressure);
+/* "none" or the reasons, for the log. */
+const char *pressure_name(const struct pressure *pressure);
+/* Whether PRESSURE_DEPTH should stand: two watermarks, lowered only under 80 % of each limit. The
+ * backlog's bytes are its share of the memory of all entries; memory counts from 85 % of maxmemory. */
+bool pressure_is_deep(const struct pressure *pressure, const struct pressure_limits *limits,
+                      const struct stream_depth *depth);
+
+#endif

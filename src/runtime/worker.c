@@ -1,0 +1,273 @@
+#include "runtime/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <uv.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "sink/sink.h"
+#include "stream/stream_reader.h"
+
+enum {
+    CONNECT_TIMEOUT_MS = 5000,
+    REPLY_SLACK_MS = 15000, /* over BLOCK: a Redis that rewrites its AOF may be that slow */
+    STATEMENT_TIMEOUT_MS = 30000,
+    CLOSE_SLACK_MS = 500, /* of the drain time, left for acknowledging */
+    NAME_SIZE = 320,
+};
+
+struct pipeline {
+    struct worker *worker;
+    struct stream_reader *reader; /* NULL once closed */
+    struct sink_batch batch;      /* out in the sink while `is_out` */
+    bool is_out;
+    uint64_t out_since_ms;
+    char name[NAME_SIZE];
+};
+
+struct worker {
+    struct uv_loop_s *loop;
+    struct worker_callbacks callbacks;
+    void *owner;
+    struct counters *counters;
+    struct sink *sink;
+    struct pipeline *pipelines;
+    unsigned pipeline_count;
+    unsigned readers_open;
+    bool is_closing;
+    uint64_t drain_until_ms;
+    uv_timer_t drain_timer;
+    char name[32];
+};
+
+/* ---- a batch: from the reader to the sink and back ------------------------------------------ */
+
+static void count_outcome(struct counters *counters, size_t entries,
+                          const struct sink_outcome *outcome)
+{
+    counters_add(counters, COUNTER_COMMITTED, entries - outcome->dead_entries);
+    counters_add(counters, COUNTER_WRITTEN, outcome->written);
+    counters_add(counters, COUNTER_UNCHANGED, outcome->unchanged);
+    counters_add(counters, COUNTER_SKIPPED, outcome->skipped);
+    counters_add(counters, COUNTER_DEAD, outcome->dead);
+}
+
+static void batch_on_done(struct sink_batch *batch, const struct sink_outcome *outcome,
+                          const struct error *error)
+{
+    struct pipeline *pipeline = LIST_ENTRY(batch, struct pipeline, batch);
+    pipeline->is_out = false;
+    if (error != NULL) {
+        stream_reader_release(pipeline->reader);
+        return;
+    }
+    count_outcome(pipeline->worker->counters, batch->count, outcome);
+    struct stream_verdict verdict = {
+        .dead_entries = outcome->dead_entries,
+        .written = outcome->written,
+        .unchanged = outcome->unchanged,
+        .skipped = outcome->skipped,
+        .dead = outcome->dead,
+        .commits = outcome->commits,
+        .identities = outcome->identities,
+        .accounts = outcome->accounts,
+    };
+    stream_reader_acknowledge(pipeline->reader, &verdict);
+}
+
+static void reader_on_batch(void *owner, const struct stream_batch *batch)
+{
+    struct pipeline *pipeline = owner;
+    ASSERT(!pipeline->is_out);
+    pipeline->is_out = true;
+    pipeline->out_since_ms = clock_monotonic_ms();
+    pipeline->batch = (struct sink_batch){
+        .entries = batch->entries,
+        .count = batch->count,
+        .bytes = batch->bytes,
+        .on_done = batch_on_done,
+    };
+    sink_submit(pipeline->worker->sink, &pipeline->batch);
+}
+
+static void reader_on_acknowledged(void *owner, uint32_t acknowledged)
+{
+    (void)owner;
+    (void)acknowledged;
+}
+
+static void reader_on_deleted(void *owner, uint32_t count)
+{
+    struct pipeline *pipeline = owner;
+    counters_add(pipeline->worker->counters, COUNTER_DELETED, count);
+    log_warning(pipeline->name, "entries were deleted before they were read",
+                LOG_INT("entries", count));
+}
+
+/* ---- closing -------------------------------------------------------------------------------- */
+
+static uint64_t drain_left_ms(const struct worker *worker)
+{
+    uint64_t now = clock_monotonic_ms();
+    return worker->drain_until_ms > now ? worker->drain_until_ms - now : 0;
+}
+
+static void timer_on_closed(uv_handle_t *handle)
+{
+    struct worker *worker = handle->data;
+    struct worker_callbacks callbacks = worker->callbacks;
+    void *owner = worker->owner;
+    free(worker->pipelines);
+    free(worker);
+    callbacks.on_closed(owner);
+}
+
+static void sink_on_closed(void *owner)
+{
+    struct worker *worker = owner;
+    worker->sink = NULL;
+    uv_close((uv_handle_t *)&worker->drain_timer, timer_on_closed);
+}
+
+static void reader_on_closed(void *owner)
+{
+    struct pipeline *pipeline = owner;
+    struct worker *worker = pipeline->worker;
+    pipeline->reader = NULL;
+    ASSERT(worker->is_closing);
+    ASSERT(worker->readers_open > 0);
+    if (--worker->readers_open == 0)
+        sink_close(worker->sink, drain_left_ms(worker));
+}
+
+/* The drain time is over: the sink ends what it has with ERROR_CLOSED, so the readers can close. */
+static void drain_on_timeout(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    log_warning(worker->name, "drain time is over, the rest stays pending",
+                LOG_INT("readers", worker->readers_open));
+    if (worker->sink != NULL)
+        sink_close(worker->sink, 0);
+}
+
+void worker_close(struct worker *worker, uint64_t drain_ms)
+{
+    if (worker->is_closing)
+        return;
+    worker->is_closing = true;
+    worker->drain_until_ms = clock_monotonic_ms() + drain_ms;
+    uint64_t patience = drain_ms > CLOSE_SLACK_MS ? drain_ms - CLOSE_SLACK_MS : 0;
+    (void)uv_timer_start(&worker->drain_timer, drain_on_timeout, patience, 0);
+    for (unsigned i = 0; i < worker->pipeline_count; i++)
+        stream_reader_close(worker->pipelines[i].reader);
+}
+
+/* ---- the sink's state decides whether reading makes sense ------------------------------------ */
+
+static void sink_on_state(void *owner, enum sink_state state, const struct error *error)
+{
+    struct worker *worker = owner;
+    (void)error; /* the sink has said it in the log */
+    for (unsigned i = 0; i < worker->pipeline_count; i++) {
+        struct stream_reader *reader = worker->pipelines[i].reader;
+        if (reader == NULL)
+            continue;
+        if (state == SINK_READY)
+            stream_reader_resume(reader);
+        else
+            stream_reader_pause(reader);
+    }
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+static void open_sink(struct worker *worker, const struct worker_options *options)
+{
+    static const struct sink_callbacks callbacks = {
+        .on_state = sink_on_state,
+        .on_closed = sink_on_closed,
+    };
+    const struct config_postgres *postgres = &options->config->postgres;
+    struct sink_options sink_options = {
+        .conninfo = postgres->url,
+        .schema = postgres->schema,
+        .name = worker->name,
+        .connections = options->connections,
+        .batch_bytes = postgres->batch_bytes,
+        .batch_entries = options->config->workers.batch_size * options->config->workers.pipelines,
+        .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+        .prepared = postgres->prepared != PREPARED_OFF,
+    };
+    worker->sink = sink_open(worker->loop, &sink_options, &callbacks, worker);
+}
+
+static void open_reader(struct pipeline *pipeline, const struct worker_options *options,
+                        unsigned number)
+{
+    static const struct stream_reader_callbacks callbacks = {
+        .on_batch = reader_on_batch,
+        .on_acknowledged = reader_on_acknowledged,
+        .on_deleted = reader_on_deleted,
+        .on_closed = reader_on_closed,
+    };
+    const struct config *config = options->config;
+    (void)snprintf(pipeline->name, sizeof(pipeline->name), "%s-%u-%u-p%u", options->consumer_id,
+                   options->slot, options->number, number);
+    struct stream_reader_options reader_options = {
+        .redis = {.url = config->redis.url,
+                  .client_name = pipeline->name,
+                  .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+                  .reply_timeout_ms = config->workers.block_ms + REPLY_SLACK_MS},
+        .keys = {.key = config->stream.key,
+                 .group = config->stream.group,
+                 .dead_letter_key = config->stream.dead_letter_key},
+        .consumer = pipeline->name,
+        .batch_size = (uint32_t)config->workers.batch_size,
+        .block_ms = (uint32_t)config->workers.block_ms,
+        .batch_bytes = config->postgres.batch_bytes,
+        .claim_interval_ms = config->workers.claim_interval_ms,
+        .claim_min_idle_ms = config->workers.claim_min_idle_ms,
+        .claims = number == 0,
+    };
+    pipeline->reader = stream_reader_open(pipeline->worker->loop, &reader_options, &callbacks,
+                                          pipeline);
+}
+
+struct worker *worker_open(struct uv_loop_s *loop, const struct worker_options *options,
+                           const struct worker_callbacks *callbacks, void *owner)
+{
+    struct worker *worker = memory_allocate(sizeof(*worker));
+    worker->loop = loop;
+    worker->callbacks = *callbacks;
+    worker->owner = owner;
+    worker->counters = options->counters;
+    (void)snprintf(worker->name, sizeof(worker->name), "worker-%u", options->number);
+    worker->pipeline_count = (unsigned)options->config->workers.pipelines;
+    worker->readers_open = worker->pipeline_count;
+    worker->pipelines = memory_allocate(worker->pipeline_count * sizeof(*worker->pipelines));
+    (void)uv_timer_init(loop, &worker->drain_timer);
+    worker->drain_timer.data = worker;
+    open_sink(worker, options);
+    for (unsigned i = 0; i < worker->pipeline_count; i++) {
+        struct pipeline *pipeline = &worker->pipelines[i];
+        pipeline->worker = worker;
+        open_reader(pipeline, options, i);
+        stream_reader_pause(pipeline->reader); /* until the sink is ready */
+    }
+    return worker;
+}
+
+void worker_log_state(const struct worker *worker)
+{
+    uint64_t now = clock_monotonic_ms();
+    for (unsigned i = 0; i < worker->pipeline_count; i++) {
+        const struct pipeline *pipeline = &worker->pipelines[i];
+        log_info(worker->name, "pipeline", LOG_TEXT("consumer", pipeline->name),
+                 LOG_TEXT("state", pipeline->is_out ? "batch out" : "reading"),
+                 LOG_INT("entries", pipeline->is_out ? pipeline->batch.count : 0),
+                 LOG_INT("for_ms", pipeline->is_out ? now - pipeline->out_since_ms : 0));
+    }
+}
