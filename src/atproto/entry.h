@@ -32,24 +32,30 @@ static inline int position_compare(struct position a, struct position b)
 }
 
 struct entry {
-    struct position id;    /* the entry ID `<ms>-<n>` as it stands in Redis */
-    struct slice type;     /* commit, identity, account, sync; empty where the entry is none of ours */
-    struct slice data;     /* JSON */
+    struct position id; /* the entry ID `<ms>-<n>` as it stands in Redis */
+    struct slice type;  /* commit, identity, account, sync; empty where the entry is none of ours */
+    struct slice data;  /* JSON */
     struct slice sequence; /* decimal; may be empty in the reference system's entries */
     struct slice time;     /* RFC 3339; empty in the reference system's */
     struct slice rev;      /* TID; empty in the reference system's, and for identity and account */
     uint32_t deliveries;   /* how often it was delivered before, 0 where that is not known */
 };
 
-enum op_action { OP_CREATE, OP_UPDATE, OP_DELETE, OP_UNKNOWN };
+enum op_action {
+    OP_CREATE,
+    OP_UPDATE,
+    OP_DELETE,
+    OP_UNKNOWN
+};
 
 struct event_op {
     enum op_action action;
     struct slice collection; /* the path's first segment; empty where the path is bad */
     struct slice rkey;
     struct slice path;
-    struct slice cid;     /* empty for a delete, or where none was sent */
-    struct slice record;  /* JSON text, never re-printed; empty for a delete; `null` where there is none */
+    struct slice cid; /* empty for a delete, or where none was sent */
+    struct slice
+        record; /* JSON text, never re-printed; empty for a delete; `null` where there is none */
     struct slice cbor;    /* base64 of the record's block, only where JSON cannot say it */
     struct slice invalid; /* why; empty: the record is fine */
 };
@@ -57,9 +63,9 @@ struct event_op {
 struct event {
     enum frame_type type; /* FRAME_COMMIT, FRAME_IDENTITY, FRAME_ACCOUNT or FRAME_SYNC */
     struct position position;
-    bool is_reference;  /* an entry of the reference system: rev is empty, any rev wins over it */
+    bool is_reference; /* an entry of the reference system: rev is empty, any rev wins over it */
     struct slice did;
-    struct slice time;  /* RFC 3339 or empty */
+    struct slice time; /* RFC 3339 or empty */
     struct slice rev;
     struct slice commit; /* commit CID */
     struct slice handle; /* identity; empty where the relay sent none (data has the DID then) */
@@ -69,7 +75,9 @@ struct event {
     size_t op_count;
 };
 
-enum { ENTRY_REASON_SIZE = 96 };
+enum {
+    ENTRY_REASON_SIZE = 96
+};
 /* PARSE_DONE fills `event`. PARSE_BAD: neither ours nor the reference system's; `reason`, which
  * holds ENTRY_REASON_SIZE bytes, says why. JSON nests without limit and without recursion. */
 enum parse_result entry_parse(const struct entry *entry, struct arena *arena, struct event *event,

@@ -18,7 +18,11 @@
 
 #include "base/slice.h"
 
-enum parse_result { PARSE_DONE, PARSE_NEED_MORE, PARSE_BAD };
+enum parse_result {
+    PARSE_DONE,
+    PARSE_NEED_MORE,
+    PARSE_BAD
+};
 
 enum frame_type {
     FRAME_COMMIT,
@@ -51,12 +55,12 @@ struct frame_fault {
 
 struct frame_event {
     enum frame_type type;
-    int64_t sequence;   /* 1 .. 2^53-1, 0 where the frame has none */
-    struct slice did;   /* `repo` or `did` */
-    struct slice time;  /* as sent */
-    struct slice rev;   /* commit and sync, else empty */
-    struct slice data;  /* compact JSON for the stream; empty for info, error and ignored */
-    struct slice name;  /* info and error frames; the unknown `t` of an ignored one */
+    int64_t sequence;  /* 1 .. 2^53-1, 0 where the frame has none */
+    struct slice did;  /* `repo` or `did` */
+    struct slice time; /* as sent */
+    struct slice rev;  /* commit and sync, else empty */
+    struct slice data; /* compact JSON for the stream; empty for info, error and ignored */
+    struct slice name; /* info and error frames; the unknown `t` of an ignored one */
     struct slice message;
     uint32_t ops;          /* in `data` */
     uint32_t filtered_ops; /* left out by the collection filter */
