@@ -6,7 +6,8 @@
  * Ownership: the connection is heap memory of its own; it is freed right after `on_closed`, the last
  * call that it makes. Messages are borrowed for the length of the callback.
  * Threading: call from the loop's thread only.
- * Memory: at most one message of `max_message_bytes` plus 128 KiB of socket and TLS buffers.
+ * Memory: at most one message of `max_message_bytes` plus 256 KiB of socket and TLS buffers, both
+ * directions together.
  */
 #ifndef NET_WEBSOCKET_H
 #define NET_WEBSOCKET_H
@@ -22,22 +23,23 @@ struct uv_loop_s;
 struct websocket;
 
 struct websocket_options {
-    const char *url;            /* ws://host[:port]/path?query or wss://...; copied */
-    const char *user_agent;     /* copied */
-    const char *ca_file;        /* PEM; NULL: the system's */
-    bool tls_verify;            /* chain and host name */
-    size_t max_message_bytes;   /* a longer message closes the connection with code 1009 */
+    const char *url;             /* ws://host[:port]/path?query or wss://...; copied */
+    const char *user_agent;      /* copied */
+    const char *ca_file;         /* PEM; NULL: the system's */
+    bool tls_verify;             /* chain and host name */
+    size_t max_message_bytes;    /* a longer message closes the connection with code 1009 */
     uint64_t connect_timeout_ms; /* from open to the 101 */
-    uint64_t idle_timeout_ms;   /* no bytes for this long: ping; no answer in half of it: closed.
-                                   Stands still while paused. */
+    uint64_t idle_timeout_ms;    /* no bytes for this long: ping; no answer in half of it: closed.
+                                   Stands still while paused. 0: never */
 };
 
 /* Why a connection ended. */
 struct websocket_closing {
     const struct error *error; /* NULL where websocket_close() asked for it */
-    int http_status;           /* of a handshake that got another answer than 101, else 0 */
+    int http_status;           /* of the answer to the handshake, where it was not 101, else 0 */
     uint64_t retry_after_ms;   /* from Retry-After (429, 503), seconds or HTTP date; else 0 */
-    const char *location;      /* of a redirect (301, 302, 303, 307, 308), absolute; else NULL */
+    const char *location;      /* of a redirect (301, 302, 303, 307, 308), a whole ws:// or wss://
+                                  URL that lives as long as the callback; else NULL */
     uint16_t close_code;       /* the peer's close frame, 0 where none came */
 };
 
@@ -57,10 +59,13 @@ struct websocket *websocket_open(struct uv_loop_s *loop, const struct websocket_
  * Messages already here are kept, bounded by the memory above. Safe inside any callback. */
 void websocket_pause(struct websocket *websocket);
 void websocket_resume(struct websocket *websocket);
-/* Says goodbye (close code 1000) and closes within a second. Safe inside any callback, safe twice. */
+/* Says goodbye (close code 1000) and closes within a second; no `on_message` from now on. Safe inside
+ * any callback, safe twice. */
 void websocket_close(struct websocket *websocket);
 /* Bytes read from the socket since it was opened. */
 uint64_t websocket_bytes_read(const struct websocket *websocket);
+/* "1.2.3.4:443", empty before the connection. */
+const char *websocket_peer_address(const struct websocket *websocket);
 /* Seconds since 1970 at which the peer's certificate ends; 0 without TLS or before the handshake. */
 int64_t websocket_certificate_expiry(const struct websocket *websocket);
 
