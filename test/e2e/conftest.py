@@ -192,6 +192,6 @@ def decode(standpipe):
     def run(path):
         done = subprocess.run([standpipe, "decode", path], capture_output=True, timeout=120)
         assert done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode().splitlines()
+        return done.stdout.decode().split("\n")[:-1]  # lines may hold U+2028
 
     return run

@@ -5,17 +5,21 @@ from harness.waiting import wait_until
 
 SECONDS = 120
 
+# What it does, the relay's arguments, and the counter that shows that it did it.
 MISBEHAVIOUR = {
-    "drops the socket": ["--drop-after", 300],
-    "resets the socket": ["--reset-after", 300],
-    "falls silent": ["--stall-after", 400],
-    "sends half a frame": ["--half-frame-after", 300],
-    "repeats frames": ["--duplicate", 200],
-    "starts at the cursor itself": ["--cursor-inclusive", "--drop-after", 300],
-    "goes back on each reconnect": ["--reconnect-replay", 150, "--drop-after", 400],
-    "says that we are too slow": ["--error-frame", "ConsumerTooSlow", "--error-after", 500],
-    "floods with pings": ["--ping-flood"],
-    "sends one byte a write": ["--slow-bytes"],
+    "drops the socket": (["--drop-after", 300], "drops"),
+    "resets the socket": (["--reset-after", 300], "resets"),
+    "falls silent": (["--stall-after", 400], "stalls"),
+    "sends half a frame": (["--half-frame-after", 300], "half_frames"),
+    "repeats frames": (["--duplicate", 200], "duplicates"),
+    "starts at the cursor itself": (["--cursor-inclusive", "--drop-after", 300], "drops"),
+    "goes back on each reconnect": (["--reconnect-replay", 150, "--drop-after", 400], "drops"),
+    "says that we are too slow": (
+        ["--error-frame", "ConsumerTooSlow", "--error-after", 500],
+        "error_frames",
+    ),
+    "floods with pings": (["--ping-flood"], "pings"),
+    "sends one byte a write": (["--slow-bytes"], "frames"),
 }
 
 
@@ -28,9 +32,11 @@ def run_against(setup, relay, capture, **settings):
 
 @pytest.mark.parametrize("what", MISBEHAVIOUR)
 def test_a_relay_that(setup, start_relay, generated, what):
-    relay = start_relay(generated.frames, *MISBEHAVIOUR[what])
+    arguments, counter = MISBEHAVIOUR[what]
+    relay = start_relay(generated.frames, *arguments)
     daemon = run_against(setup, relay, generated)
     assert daemon.terminate() == 0
+    assert relay.counters()[counter] > 0
     assert generated.differences(setup.database) == []
     assert setup.database.query("SELECT * FROM standpipe_dead_letters") == []
 

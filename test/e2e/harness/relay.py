@@ -1,4 +1,5 @@
 """The test relay: serves a frame file, or frames that it generates, over ws or wss."""
+import json
 import subprocess
 
 from .process import Process, clean_environment, free_port
@@ -35,6 +36,11 @@ class Relay:
     def stop(self):
         if self.process and self.process.is_running():
             self.process.stop()
+
+    def counters(self):
+        """What it did, by its own count; it tells when it ends."""
+        self.stop()
+        return json.loads(self.process.text().strip().splitlines()[-1])
 
 
 def generate(program, folder, count, seed, *arguments, name="generated"):
