@@ -15,10 +15,46 @@
 #include "base/error.h"
 #include "base/log.h"
 
-enum cursor_start { CURSOR_SAVED, CURSOR_LIVE, CURSOR_OLDEST, CURSOR_SEQUENCE };
-enum ingest_mode { INGEST_AUTO, INGEST_NEVER };
-enum relay_verify { RELAY_VERIFY_NONE, RELAY_VERIFY_BLOCKS };
-enum prepared_mode { PREPARED_AUTO, PREPARED_ON, PREPARED_OFF };
+enum cursor_start {
+    CURSOR_SAVED,
+    CURSOR_LIVE,
+    CURSOR_OLDEST,
+    CURSOR_SEQUENCE
+};
+enum ingest_mode {
+    INGEST_AUTO,
+    INGEST_NEVER
+};
+enum relay_verify {
+    RELAY_VERIFY_NONE,
+    RELAY_VERIFY_BLOCKS
+};
+enum prepared_mode {
+    PREPARED_AUTO,
+    PREPARED_ON,
+    PREPARED_OFF
+};
+
+/* How many keys there are. */
+enum {
+    CONFIG_KEY_COUNT = 45
+};
+
+/* When a changed key is felt after a reload. */
+enum config_apply {
+    CONFIG_APPLY_AT_ONCE,
+    CONFIG_APPLY_RECONNECT, /* the connection that it is about is closed and opened again */
+    CONFIG_APPLY_RESTART,   /* not before the process starts again */
+};
+
+/* One key that differs between two configurations; texts are borrowed for the call, secrets masked. */
+struct config_change {
+    const char *section;
+    const char *key;
+    enum config_apply apply;
+    const char *before;
+    const char *after;
+};
 
 /* A comma list; `items` are owned strings. */
 struct config_list {
@@ -112,8 +148,8 @@ struct config {
 
 /* What the command line gives. */
 struct config_arguments {
-    const char *file;         /* NULL: none is read */
-    const char *const *set;   /* section.key=value */
+    const char *file;       /* NULL: none is read */
+    const char *const *set; /* section.key=value */
     size_t set_count;
     const char *const *environment; /* like environ */
 };
@@ -127,6 +163,10 @@ void config_deinit(struct config *config);
 void config_print(const struct config *config, struct buffer *out);
 /* The reference of every key as Markdown (docs/configuration.md). */
 void config_reference(struct buffer *out);
+/* Calls `on_change` once for each key whose value differs, in the order of the table. */
+void config_compare(const struct config *before, const struct config *after,
+                    void (*on_change)(void *owner, const struct config_change *change),
+                    void *owner);
 /* Host and port of the relay's URL, the name of its sequence space: "bsky.network", "127.0.0.1:3000". */
 void config_relay_host(const struct config *config, struct buffer *out);
 
