@@ -63,17 +63,27 @@ def held_workers(setup):
         yield
 
 
-def run_phases(stage, arguments):
-    """The stream is filled while the workers are held; then they drain it, with nothing to ingest."""
-    count = arguments.events
+def fill(stage, count):
+    """Relay to stream while the workers are held; ends the daemon with the stream full."""
     setup = stage.fresh("--file", stage.frames(count))
     with held_workers(setup):
         daemon = setup.run("bench", relay__cursor="oldest")
         started = wait_queued(setup, daemon, 1)
         usage, first = Usage(stage.processes(daemon)), setup.queued()
         filled = wait_queued(setup, daemon, count)
-        ingest = figures(count - first, filled - started, usage, daemon)
-    usage, started = Usage(stage.processes(daemon)), time.monotonic()
+        found = figures(count - first, filled - started, usage, daemon)
+        daemon.kill()
+    return setup, found
+
+
+def run_phases(stage, arguments):
+    """Ingest alone, then the workers alone; the start of the process counts with the latter."""
+    count = arguments.events
+    setup, ingest = fill(stage, count)
+    stage.relay.stop()
+    started = time.monotonic()
+    daemon = setup.run("bench", ingest__mode="never")
+    usage = Usage(stage.processes(daemon))
     setup.wait_drained(count, 180)
     sink = figures(count, time.monotonic() - started, usage, daemon)
     assert daemon.terminate() == 0

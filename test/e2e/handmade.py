@@ -89,8 +89,10 @@ class Sequence:
 
 
 class Repo:
+    """One account's events; `time` is that of the frames from now on."""
+
     def __init__(self, sequence, did):
-        self.sequence, self.did, self.rev = sequence, did, None
+        self.sequence, self.did, self.rev, self.time = sequence, did, None, TIME
 
     def commit(self, *ops, **fields):
         number = self.sequence.take()
@@ -98,21 +100,21 @@ class Repo:
         root = {"did": self.did, "version": 3, "rev": self.rev, "prev": None, "sig": bytes(64)}
         head = encode({**root, "data": link(cid_of(b"tree"))})
         blocks = [(op.cid, op.block) for op in ops if op.sent] + [(cid_of(head), head)]
-        body = {"seq": number, "repo": self.did, "rev": self.rev, "since": since, "time": TIME}
+        body = {"seq": number, "repo": self.did, "rev": self.rev, "since": since, "time": self.time}
         body |= {"commit": link(cid_of(head)), "blocks": car(cid_of(head), blocks)}
         body |= {"ops": [op.op() for op in ops], "blobs": [], "tooBig": False, "rebase": False}
         return frame("#commit", {**body, **fields})
 
     def identity(self, handle=None):
-        body = {"seq": self.sequence.take(), "did": self.did, "time": TIME}
+        body = {"seq": self.sequence.take(), "did": self.did, "time": self.time}
         return frame("#identity", body | ({"handle": handle} if handle else {}))
 
-    def account(self, active, status=None, time=TIME):
-        body = {"seq": self.sequence.take(), "did": self.did, "time": time, "active": active}
+    def account(self, active, status=None):
+        body = {"seq": self.sequence.take(), "did": self.did, "time": self.time, "active": active}
         return frame("#account", body | ({"status": status} if status else {}))
 
     def sync(self, rev=None):
-        body = {"seq": self.sequence.take(), "did": self.did, "time": TIME, "rev": rev or self.rev}
+        body = {"seq": self.sequence.take(), "did": self.did, "time": self.time, "rev": rev or self.rev}
         head = encode({"did": self.did, "version": 3, "rev": body["rev"], "prev": None})
         return frame("#sync", body | {"blocks": car(cid_of(head), [(cid_of(head), head)])})
 

@@ -1,6 +1,8 @@
 """A relay that drops, resets, stalls, repeats and talks nonsense: the end is the truth all the same."""
 import pytest
 
+import oracle
+from handmade import Create, Repo, Sequence, write_frames
 from harness.waiting import wait_until
 
 SECONDS = 120
@@ -58,36 +60,45 @@ def test_nonsense_between_frames_is_a_dead_letter_and_nothing_else(
     assert found and len(found) == len(set(found))
 
 
-def test_a_sequence_that_runs_backwards_is_an_alarm_and_a_stop(setup, start_relay, generated):
-    setup.relay = start_relay(generated.frames, "--regress-after", 1000)
+HALF = 100
+
+
+@pytest.fixture
+def two_hours(folder):
+    """Frames of which the second half was sent an hour after the first: what a relay that counts anew
+    sends is newer than all that it sent before."""
+    repo = Repo(Sequence(), "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")
+    frames = []
+    for number in range(2 * HALF):
+        repo.time = f"2024-01-01T0{number // HALF}:00:00.000Z"
+        frames.append(repo.commit(Create(f"com.example.x/r{number}", {"n": number})))
+    return write_frames(frames, folder / "two-hours.bin")
+
+
+def test_a_sequence_that_runs_backwards_is_an_alarm_and_a_stop(setup, start_relay, two_hours):
+    setup.relay = start_relay(two_hours, "--regress-after", HALF)
     daemon = setup.run(relay__cursor="oldest")
-    wait_until(lambda: setup.queued() >= 1000, "the first half is queued", 60, [daemon.process])
     wait_until(
         lambda: daemon.get("/readyz")[0] == 503 and "sequence" in daemon.get("/readyz")[1],
         lambda: f"readiness names the sequence ({daemon.get('/readyz')})",
         30,
         [daemon.process],
     )
-    assert setup.queued() == 1000
+    assert setup.queued() == HALF
     assert daemon.get("/livez")[0] == 200
     assert daemon.terminate() == 0
 
 
 def test_a_sequence_that_runs_backwards_opens_an_epoch_where_that_is_accepted(
-    setup, start_relay, generated
+    setup, start_relay, two_hours
 ):
-    setup.relay = start_relay(generated.frames, "--regress-after", 1000)
+    setup.relay = start_relay(two_hours, "--regress-after", HALF)
     daemon = setup.run(relay__cursor="oldest", relay__accept_sequence_reset="true")
-    wait_until(lambda: setup.queued() >= 1000, "the first half is queued", 60, [daemon.process])
-    setup.wait_new_epoch(int(setup.redis.client.hget("firehose:events:meta", "epoch")) - 1)
-    setup.wait_drained(generated.last_sequence - 1000, SECONDS)
-    wait_until(
-        lambda: generated.differences(setup.database) == [],
-        "the second half is there",
-        60,
-        [daemon.process],
-    )
+    wait_until(lambda: setup.queued() > 0, "the first half comes", 30, [daemon.process])
+    setup.wait_new_epoch(int(setup.redis.client.hget("firehose:events:meta", "epoch")))
+    setup.wait_drained(HALF, SECONDS)
     assert daemon.terminate() == 0
+    assert oracle.differences(oracle.fold(two_hours), setup.database.state()) == []
 
 
 def test_a_cursor_of_the_future_stops_and_alarms(setup, start_relay, generated):
