@@ -286,8 +286,9 @@ void frame_write_commit(struct frame_writer *writer, struct buffer *out,
     struct cid before = repo->data;
     uint64_t since = repo->rev;
     bool is_first = !repo->has_head;
+    uint32_t most_us = stamp->gap_us < 900 ? (uint32_t)stamp->gap_us : 900;
     /* A little before the frame's time and after the frame before it, as on a real host. */
-    repo->rev = tid_of(stamp->time_us - random_below(&writer->random, 900), repo->number);
+    repo->rev = tid_of(stamp->time_us - random_below(&writer->random, most_us), repo->number);
     repo->data = write_root(writer, plan);
     write_commit_block(writer, repo);
     write_commit_car(writer, repo, plan);

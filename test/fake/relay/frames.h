@@ -43,6 +43,7 @@ struct commit_plan {
 struct frame_stamp {
     int64_t sequence;
     int64_t time_us;
+    int64_t gap_us; /* since the frame before, at least 1 */
 };
 
 struct frame_writer;

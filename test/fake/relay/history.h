@@ -25,7 +25,7 @@ struct history_options {
     size_t frame_bytes; /* of a commit, on average */
     int64_t first_sequence;
     int64_t base_time_us; /* of the frame before the first */
-    int64_t step_us;      /* between frames; at least 1,000: TIDs and times must not tie */
+    int64_t step_us;      /* between frames; at least 1 */
     bool keep_records;    /* for the truth */
 };
 

@@ -30,6 +30,7 @@ struct history {
     struct random random;
     struct frame_writer *writer;
     struct frame_stamp stamp;
+    int64_t clock_us; /* where time would be without the rounding of account events */
     struct repo *repos;
     uint32_t hidden; /* repos that are not active */
     struct recent_post recent[RECENT_POSTS];
