@@ -7,7 +7,7 @@
 
 enum {
     MAX_RECORDS = 1000,
-    TID_US = 1 << 10
+    US_PER_MS = 1000
 };
 
 enum event_kind {
@@ -42,6 +42,7 @@ struct history *history_create(const struct history_options *options)
     history->writer = frame_writer_create(options->seed, options->frame_bytes);
     history->stamp.sequence = options->first_sequence - 1;
     history->stamp.time_us = options->base_time_us;
+    history->clock_us = options->base_time_us;
     history->repos = memory_allocate(options->repos * sizeof(*history->repos));
     for (uint32_t i = 0; i < options->repos; i++) {
         history->repos[i].number = i;
@@ -63,8 +64,8 @@ void history_destroy(struct history *history)
 
 void history_move_time(struct history *history, int64_t time_us)
 {
-    if (time_us > history->stamp.time_us) {
-        history->stamp.time_us = time_us;
+    if (time_us > history->clock_us) {
+        history->clock_us = time_us;
     }
 }
 
@@ -232,6 +233,15 @@ static enum repo_status pick_hidden_status(struct random *random)
                         : REPO_DELETED;
 }
 
+/* A frame's time has milliseconds and a rev microseconds; a deletion is compared with revs by its
+ * time, so account events stand on a whole millisecond that nothing else shares. */
+static void write_account(struct history *history, const struct repo *repo, struct buffer *out)
+{
+    int64_t rest = history->stamp.time_us % US_PER_MS;
+    history->stamp.time_us += rest == 0 ? 0 : US_PER_MS - rest;
+    frame_write_account(out, &history->stamp, repo);
+}
+
 /* Somebody goes or somebody comes back; never more than a quarter of all is away. A deleted account
  * comes back empty, with a first commit right behind. */
 static void make_account(struct history *history, struct buffer *out)
@@ -252,7 +262,7 @@ static void make_account(struct history *history, struct buffer *out)
         history->newborn = repo;
         history->birth = BIRTH_COMMIT;
     }
-    frame_write_account(out, &history->stamp, repo);
+    write_account(history, repo, out);
 }
 
 static void make_identity(struct history *history, struct repo *repo, struct buffer *out)
@@ -279,7 +289,7 @@ static void make_birth(struct history *history, struct buffer *out)
     case BIRTH_ACCOUNT:
         history->birth = BIRTH_COMMIT;
         change_status(history, repo, REPO_ACTIVE);
-        frame_write_account(out, &history->stamp, repo);
+        write_account(history, repo, out);
         return;
     case BIRTH_COMMIT:
         history->birth = BIRTH_NONE;
@@ -348,10 +358,19 @@ static void make_event(struct history *history, struct buffer *out)
     }
 }
 
+/* Times rise with every frame, so that TIDs never tie. */
+static void move_clock(struct history *history)
+{
+    int64_t before = history->stamp.time_us;
+    history->clock_us += history->options.step_us;
+    history->stamp.time_us = history->clock_us > before ? history->clock_us : before + 1;
+    history->stamp.gap_us = history->stamp.time_us - before;
+}
+
 int64_t history_next(struct history *history, struct buffer *out)
 {
     history->stamp.sequence++;
-    history->stamp.time_us += history->options.step_us;
+    move_clock(history);
     if (history->birth != BIRTH_NONE) {
         make_birth(history, out);
     } else {

@@ -42,7 +42,7 @@ static int64_t step_between_frames(const struct options *options)
         return USUAL_STEP_US;
     }
     int64_t step = US_PER_SECOND / options->rate;
-    return step > US_PER_MS ? step : US_PER_MS;
+    return step > 0 ? step : 1;
 }
 
 static struct history *make_history(const struct options *options)
