@@ -89,7 +89,9 @@ static bool parse_port(struct url *url, struct slice text)
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    if (c >= 'A' && c <= 'Z')
+        return "abcdefghijklmnopqrstuvwxyz"[c - 'A'];
+    return c;
 }
 
 static bool store_host(struct url *url, struct slice host)
