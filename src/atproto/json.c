@@ -40,11 +40,34 @@ static bool needs_escape(uint8_t byte)
     return byte < 0x20 || byte == '"' || byte == '\\';
 }
 
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* The high bit of each byte of `word` that is below `limit` (up to 0x80); a false one only above a
+ * true one. */
+static uint64_t bytes_below(uint64_t word, uint8_t limit)
+{
+    return (word - EACH_BYTE(limit)) & ~word & EACH_BYTE(0x80);
+}
+
+/* Whether eight bytes are all ASCII that needs no escape. */
+static bool is_plain_word(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    uint64_t quotes = bytes_below(word ^ EACH_BYTE('"'), 1);
+    uint64_t backslashes = bytes_below(word ^ EACH_BYTE('\\'), 1);
+    return ((word & EACH_BYTE(0x80)) | bytes_below(word, 0x20) | quotes | backslashes) == 0;
+}
+
 /* How many bytes from `at` on may be copied as they are. */
 static size_t plain_run(const uint8_t *at, size_t left)
 {
     size_t size = 0;
     while (size < left) {
+        if (left - size >= sizeof(uint64_t) && is_plain_word(at + size)) {
+            size += sizeof(uint64_t);
+            continue;
+        }
         uint8_t byte = at[size];
         if (byte >= 0x80) {
             size_t sequence = utf8_sequence(at + size, left - size);

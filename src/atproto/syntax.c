@@ -91,8 +91,6 @@ bool nsid_is_valid(struct slice text)
         return false;
     if (count < NSID_SEGMENTS_MIN || !is_letter(text.data[0]) || !is_letter(name.data[0]))
         return false;
-    if (text.size - name.size - 1 > DOMAIN_SIZE_MAX)
-        return false;
     return memchr(name.data, '-', name.size) == NULL;
 }
 
