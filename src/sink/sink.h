@@ -34,25 +34,27 @@ enum sink_state {
 };
 
 struct sink_options {
-    const char *conninfo;        /* libpq; copied */
-    const char *schema;          /* copied */
-    const char *name;            /* application_name and the log's object `postgres[name]`; copied */
+    const char *conninfo; /* libpq; copied */
+    const char *schema;   /* copied */
+    const char *name;     /* application_name and the log's object `postgres[name]`; copied */
     unsigned connections;
-    size_t batch_bytes;          /* a transaction takes batches up to this */
-    size_t batch_entries;        /* and up to this many entries */
+    size_t batch_bytes;   /* a transaction takes batches up to this */
+    size_t batch_entries; /* and up to this many entries */
     uint64_t statement_timeout_ms;
-    bool prepared;               /* false behind a transaction pooler */
+    bool prepared;                  /* false behind a transaction pooler */
+    uint64_t misconfigured_wait_ms; /* between tries where the set-up is wrong; 0: 30,000 */
 };
 
 /* What became of a batch that has committed. */
 struct sink_outcome {
-    uint32_t written;   /* ops that changed a row of records */
-    uint32_t unchanged; /* ops that found the row as new or newer */
-    uint32_t skipped;   /* ops that a user's own constraint refused */
-    uint32_t dead;      /* ops, or entries without ops, that became dead letters */
+    uint32_t written;      /* ops that changed a row of records */
+    uint32_t unchanged;    /* ops that found the row as new or newer */
+    uint32_t skipped;      /* ops that a user's own constraint refused */
+    uint32_t dead;         /* ops, or entries without ops, that became dead letters */
     uint32_t dead_entries; /* entries of which nothing but dead letters came */
     uint32_t commits, identities, accounts, syncs; /* entries by type */
-    int64_t newest_event_us; /* event time of the newest entry, microseconds since 1970; 0: unknown */
+    int64_t
+        newest_event_us; /* event time of the newest entry, microseconds since 1970; 0: unknown */
     int64_t oldest_event_us;
 };
 

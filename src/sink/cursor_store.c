@@ -1,0 +1,323 @@
+#include "sink/cursor_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/backoff.h"
+#include "base/panic.h"
+#include "sink/pg_connection.h"
+
+#include <uv.h>
+
+enum {
+    BACKOFF_BASE_MS = 100,
+    BACKOFF_LIMIT_MS = 10000,
+    STATEMENT_TIMEOUT_MS = 10000
+};
+
+/* A row with a host of its own. */
+struct mark {
+    bool is_set;
+    char *host;
+    uint64_t epoch;
+    int64_t queued;
+    int64_t committed;
+};
+
+enum cursor_work {
+    CURSOR_NOTHING,
+    CURSOR_LOAD,
+    CURSOR_SAVE
+};
+
+struct cursor_store {
+    struct cursor_store_callbacks callbacks;
+    void *owner;
+    struct pg_connection *connection;
+    uv_timer_t timer; /* the wait before a retry; while closing, the end of it */
+    unsigned open_handles;
+    bool is_closing;
+    bool is_shut;
+    enum cursor_work running;
+    struct pg_request request;
+    struct backoff backoff;
+    char *host; /* to load; NULL: none is asked for */
+    struct mark saving;
+    struct mark waiting;
+    struct mark found;
+    uint64_t highest_epoch;
+};
+
+static const uint32_t load_types[] = {25};
+static const uint32_t save_types[] = {25, 20, 20, 20};
+static const struct pg_statement cursor_statements[] = {
+    {.name = "standpipe_cursor_newest",
+     .sql = "SELECT epoch, queued, committed FROM standpipe_cursor WHERE host = $1"
+            " ORDER BY epoch DESC LIMIT 1",
+     .types = load_types,
+     .count = 1},
+    {.name = "standpipe_cursor_highest",
+     .sql = "SELECT coalesce(max(epoch), 0) FROM standpipe_cursor"},
+    {.name = "standpipe_cursor_save",
+     .sql = "INSERT INTO standpipe_cursor AS c (host, epoch, queued, committed)"
+            " VALUES ($1, $2, $3, $4) ON CONFLICT (host, epoch) DO UPDATE SET"
+            " queued = greatest(c.queued, excluded.queued),"
+            " committed = greatest(c.committed, excluded.committed), updated_at = now()"
+            " WHERE excluded.queued > c.queued OR excluded.committed > c.committed",
+     .types = save_types,
+     .count = 4},
+};
+
+static void proceed(struct cursor_store *store);
+
+static void mark_clear(struct mark *mark)
+{
+    free(mark->host);
+    *mark = (struct mark){0};
+}
+
+static void mark_set(struct mark *mark, const struct cursor_row *row)
+{
+    mark_clear(mark);
+    *mark = (struct mark){.is_set = true,
+                          .host = memory_copy_string(row->host),
+                          .epoch = row->epoch,
+                          .queued = row->queued,
+                          .committed = row->committed};
+}
+
+static struct cursor_row mark_row(const struct mark *mark)
+{
+    return (struct cursor_row){.host = mark->host,
+                               .epoch = mark->epoch,
+                               .queued = mark->queued,
+                               .committed = mark->committed};
+}
+
+static void shut(struct cursor_store *store);
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct cursor_store *store = timer->data;
+    if (store->is_closing)
+        shut(store); /* the drain is over */
+    else
+        proceed(store);
+}
+
+static void retry_later(struct cursor_store *store)
+{
+    if (store->is_closing)
+        return; /* the timer counts the drain; on_ready tries again */
+    int result = uv_timer_start(&store->timer, on_timer, backoff_next_ms(&store->backoff), 0);
+    ASSERT(result == 0);
+}
+
+static void finish_load(struct cursor_store *store)
+{
+    struct cursor_found found = {.has_row = store->found.is_set,
+                                 .row = mark_row(&store->found),
+                                 .highest_epoch = store->highest_epoch};
+    free(store->host);
+    store->host = NULL;
+    if (store->callbacks.on_loaded != NULL)
+        store->callbacks.on_loaded(store->owner, &found);
+}
+
+static void finish_save(struct cursor_store *store)
+{
+    struct mark saved = store->saving;
+    struct cursor_row row = mark_row(&saved);
+    store->saving = (struct mark){0};
+    if (store->callbacks.on_saved != NULL)
+        store->callbacks.on_saved(store->owner, &row);
+    mark_clear(&saved);
+}
+
+static void on_result(struct pg_request *request, unsigned query, const struct pg_result *result)
+{
+    struct cursor_store *store = LIST_ENTRY(request, struct cursor_store, request);
+    if (store->running != CURSOR_LOAD || result->rows == 0)
+        return;
+    if (query == 1) {
+        store->highest_epoch = strtoull(pg_result_text(result, 0, 0), NULL, 10);
+        return;
+    }
+    const struct cursor_row row = {
+        .host = store->host,
+        .epoch = strtoull(pg_result_text(result, 0, 0), NULL, 10),
+        .queued = strtoll(pg_result_text(result, 0, 1), NULL, 10),
+        .committed = strtoll(pg_result_text(result, 0, 2), NULL, 10),
+    };
+    mark_set(&store->found, &row);
+}
+
+static void on_done(struct pg_request *request, const struct pg_failure *failure)
+{
+    struct cursor_store *store = LIST_ENTRY(request, struct cursor_store, request);
+    enum cursor_work work = store->running;
+    store->running = CURSOR_NOTHING;
+    if (store->is_shut)
+        return;
+    if (failure != NULL) {
+        retry_later(store);
+        return;
+    }
+    backoff_reset(&store->backoff);
+    if (work == CURSOR_LOAD)
+        finish_load(store);
+    else
+        finish_save(store);
+    proceed(store);
+}
+
+static struct slice int64_bytes(int64_t number, char bytes[8])
+{
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (char)((uint64_t)number >> (56 - 8 * i));
+    return slice_of(bytes, 8);
+}
+
+static void send_load(struct cursor_store *store)
+{
+    const struct slice host = slice_from_string(store->host);
+    mark_clear(&store->found);
+    pg_connection_query(store->connection, &cursor_statements[0], &host);
+    pg_connection_query(store->connection, &cursor_statements[1], NULL);
+}
+
+static void send_save(struct cursor_store *store)
+{
+    char bytes[3][8];
+    const struct slice values[] = {
+        slice_from_string(store->saving.host),
+        int64_bytes((int64_t)store->saving.epoch, bytes[0]),
+        int64_bytes(store->saving.queued, bytes[1]),
+        int64_bytes(store->saving.committed, bytes[2]),
+    };
+    pg_connection_query(store->connection, &cursor_statements[2], values);
+}
+
+static enum cursor_work next_work(struct cursor_store *store)
+{
+    if (store->host != NULL && !store->is_closing)
+        return CURSOR_LOAD;
+    if (!store->saving.is_set && store->waiting.is_set) {
+        store->saving = store->waiting;
+        store->waiting = (struct mark){0};
+    }
+    return store->saving.is_set ? CURSOR_SAVE : CURSOR_NOTHING;
+}
+
+static void proceed(struct cursor_store *store)
+{
+    if (store->is_shut || store->running != CURSOR_NOTHING)
+        return;
+    enum cursor_work work = next_work(store);
+    if (work == CURSOR_NOTHING) {
+        if (store->is_closing)
+            shut(store);
+        return;
+    }
+    if (!pg_connection_is_ready(store->connection))
+        return; /* on_ready goes on */
+    store->running = work;
+    store->request = (struct pg_request){.on_result = on_result, .on_done = on_done};
+    pg_connection_begin(store->connection, &store->request);
+    if (work == CURSOR_LOAD)
+        send_load(store);
+    else
+        send_save(store);
+    pg_connection_end(store->connection);
+}
+
+void cursor_store_load(struct cursor_store *store, const char *host)
+{
+    free(store->host);
+    store->host = memory_copy_string(host);
+    proceed(store);
+}
+
+void cursor_store_save(struct cursor_store *store, const struct cursor_row *row)
+{
+    mark_set(&store->waiting, row);
+    proceed(store);
+}
+
+/* --- life --- */
+
+static void on_ready(void *owner)
+{
+    proceed(owner);
+}
+
+static void finish_closing(struct cursor_store *store)
+{
+    if (--store->open_handles > 0)
+        return;
+    struct cursor_store_callbacks callbacks = store->callbacks;
+    void *owner = store->owner;
+    mark_clear(&store->saving);
+    mark_clear(&store->waiting);
+    mark_clear(&store->found);
+    free(store->host);
+    free(store);
+    if (callbacks.on_closed != NULL)
+        callbacks.on_closed(owner);
+}
+
+static void on_connection_closed(void *owner)
+{
+    finish_closing(owner);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    finish_closing(handle->data);
+}
+
+static void shut(struct cursor_store *store)
+{
+    if (store->is_shut)
+        return;
+    store->is_shut = true;
+    pg_connection_close(store->connection);
+    uv_close((uv_handle_t *)&store->timer, on_timer_closed);
+}
+
+void cursor_store_close(struct cursor_store *store, uint64_t drain_ms)
+{
+    if (store->is_closing)
+        return;
+    store->is_closing = true;
+    int result = uv_timer_start(&store->timer, on_timer, drain_ms, 0);
+    ASSERT(result == 0);
+    proceed(store);
+}
+
+struct cursor_store *cursor_store_open(struct uv_loop_s *loop,
+                                       const struct cursor_store_options *options,
+                                       const struct cursor_store_callbacks *callbacks, void *owner)
+{
+    static const struct pg_connection_callbacks connection_callbacks = {
+        .on_ready = on_ready, .on_closed = on_connection_closed};
+    struct cursor_store *store = memory_allocate(sizeof(*store));
+    store->callbacks = *callbacks;
+    store->owner = owner;
+    store->open_handles = 2;
+    store->backoff = (struct backoff){.base_ms = BACKOFF_BASE_MS, .limit_ms = BACKOFF_LIMIT_MS};
+    int result = uv_timer_init(loop, &store->timer);
+    ASSERT(result == 0);
+    store->timer.data = store;
+    const struct pg_connection_options connection_options = {
+        .conninfo = options->conninfo,
+        .schema = options->schema,
+        .name = "cursor",
+        .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+        .prepared = true,
+        .statements = cursor_statements,
+        .statement_count = sizeof(cursor_statements) / sizeof(cursor_statements[0]),
+    };
+    store->connection = pg_connection_open(loop, &connection_options, &connection_callbacks, store);
+    return store;
+}

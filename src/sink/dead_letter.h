@@ -1,0 +1,26 @@
+/*
+ * Dead letter: one row of standpipe_dead_letters out of an entry or one of its ops.
+ */
+#ifndef SINK_DEAD_LETTER_H
+#define SINK_DEAD_LETTER_H
+
+#include "atproto/entry.h"
+#include "base/buffer.h"
+
+struct batch_columns;
+
+struct dead_letter {
+    const struct entry *entry;
+    const struct event *event; /* NULL: the entry could not be read */
+    int op;                    /* BATCH_OP_ENTRY: the entry whole */
+    struct slice reason;
+    struct slice sqlstate; /* empty: PostgreSQL was not asked */
+    struct slice detail;
+};
+
+/* Appends the columns' values. Text that PostgreSQL could not hold (bad UTF-8, U+0000) goes to `frame`
+ * as bytes, and so can never be refused itself. `scratch` is cleared and used. */
+void dead_letter_append(struct batch_columns *columns, const struct dead_letter *letter,
+                        struct buffer *scratch);
+
+#endif

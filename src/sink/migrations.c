@@ -1,0 +1,223 @@
+#include "sink/migrations.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sink/schema_steps.h"
+#include "sink/sqlstate.h"
+
+#include <libpq-fe.h>
+
+/* Any number will do, as long as it never changes. */
+#define LOCK_MIGRATIONS "SELECT pg_advisory_xact_lock(6076279138281)"
+
+enum {
+    VERSION_NONE = -1,
+    VERSION_FAILED = -2
+};
+
+struct migration {
+    const struct migrations_options *options;
+    struct buffer *report;
+    struct error *error;
+    PGconn *native;
+};
+
+static enum error_kind kind_of(const char *sqlstate, const char *message)
+{
+    switch (sqlstate_classify(sqlstate, message)) {
+    case SQLSTATE_OUTAGE:
+    case SQLSTATE_SLOW:
+    case SQLSTATE_STALE_PLAN:
+        return ERROR_UNREACHABLE;
+    case SQLSTATE_DONE:
+    case SQLSTATE_ROW:
+    case SQLSTATE_MISCONFIGURED:
+        break;
+    }
+    return ERROR_REFUSED;
+}
+
+static bool fail(struct migration *migration, const char *what, const PGresult *result)
+{
+    const char *sqlstate = result != NULL ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    const char *message = PQerrorMessage(migration->native);
+    error_set(migration->error, kind_of(sqlstate != NULL ? sqlstate : "", message),
+              "postgres: %s: %.250s", what, message);
+    return false;
+}
+
+static bool run(struct migration *migration, const char *what, const char *sql)
+{
+    PGresult *answer = PQexec(migration->native, sql);
+    ExecStatusType status = PQresultStatus(answer);
+    bool is_done = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+    if (!is_done)
+        (void)fail(migration, what, answer); /* says false */
+    PQclear(answer);
+    return is_done;
+}
+
+static bool query_text(struct migration *migration, const char *sql, const char *parameter,
+                       struct buffer *text)
+{
+    PGresult *result = PQexecParams(migration->native, sql, parameter != NULL ? 1 : 0, NULL,
+                                    &parameter, NULL, NULL, 0);
+    bool is_done = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1;
+    buffer_clear(text);
+    if (is_done)
+        buffer_append_string(text, PQgetvalue(result, 0, 0));
+    else
+        (void)fail(migration, "asking for the schema", result); /* says false */
+    buffer_append_byte(text, '\0');
+    PQclear(result);
+    return is_done;
+}
+
+/* The kind of a refused connection is in its text alone. */
+static bool fail_connection(struct migration *migration)
+{
+    const char *message = PQerrorMessage(migration->native);
+    bool was_answered = strstr(message, "FATAL:") != NULL;
+    bool is_wrong = was_answered && (strstr(message, "authentication failed") != NULL ||
+                                     strstr(message, "does not exist") != NULL ||
+                                     strstr(message, "pg_hba.conf") != NULL ||
+                                     strstr(message, "permission denied") != NULL);
+    error_set(migration->error, is_wrong ? ERROR_REFUSED : ERROR_UNREACHABLE, "postgres: %.300s",
+              message);
+    return false;
+}
+
+static bool connect_native(struct migration *migration)
+{
+    const char *const names[] = {"dbname", "application_name", "client_encoding", NULL};
+    const char *const values[] = {migration->options->conninfo, "standpipe migrate", "UTF8", NULL};
+    migration->native = PQconnectdbParams(names, values, 1);
+    if (PQstatus(migration->native) != CONNECTION_OK)
+        return fail_connection(migration);
+    return run(migration, "setting up the session",
+               "SET client_min_messages = warning; SET lock_timeout = '30s'; "
+               "SET synchronous_commit = on");
+}
+
+static bool enter_schema(struct migration *migration)
+{
+    struct buffer sql = {0};
+    struct buffer answer = {0};
+    char *schema = PQescapeIdentifier(migration->native, migration->options->schema,
+                                      strlen(migration->options->schema));
+    bool is_done = schema != NULL &&
+                   query_text(migration, "SELECT count(*) FROM pg_namespace WHERE nspname = $1",
+                              migration->options->schema, &answer);
+    bool is_absent = is_done && strcmp(answer.data, "0") == 0;
+    if (is_absent) {
+        buffer_append_format(migration->report, "CREATE SCHEMA IF NOT EXISTS %s;\n", schema);
+        buffer_append_format(
+            &sql, "BEGIN; " LOCK_MIGRATIONS "; CREATE SCHEMA IF NOT EXISTS %s; COMMIT", schema);
+        buffer_append_byte(&sql, '\0');
+    }
+    if (is_absent && !migration->options->dry_run)
+        is_done = run(migration, "creating the schema", sql.data);
+    buffer_clear(&sql);
+    buffer_append_format(&sql, "SET search_path = %s", schema != NULL ? schema : "public");
+    buffer_append_byte(&sql, '\0');
+    is_done = is_done && run(migration, "entering the schema", sql.data);
+    PQfreemem(schema);
+    buffer_deinit(&sql);
+    buffer_deinit(&answer);
+    return is_done;
+}
+
+/* The highest step that is done; VERSION_NONE where there is not even the table. */
+static int read_version(struct migration *migration)
+{
+    struct buffer text = {0};
+    int version = VERSION_FAILED;
+    /* to_regclass alone would find a table of that name further down a search path. */
+    if (query_text(migration,
+                   "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                   "WHERE n.nspname = $1 AND c.relname = 'standpipe_migrations'",
+                   migration->options->schema, &text))
+        version = strcmp(text.data, "0") == 0 ? VERSION_NONE : 0;
+    if (version == 0) {
+        version = VERSION_FAILED;
+        if (query_text(migration, "SELECT coalesce(max(step), 0) FROM standpipe_migrations", NULL,
+                       &text))
+            version = (int)strtol(text.data, NULL, 10);
+    }
+    buffer_deinit(&text);
+    return version;
+}
+
+static bool refuse_newer(struct migration *migration, int version)
+{
+    if (version <= schema_step_count)
+        return true;
+    error_set(migration->error, ERROR_REFUSED,
+              "postgres: schema %s is at step %d, this standpipe knows %d: run a newer one",
+              migration->options->schema, version, schema_step_count);
+    return false;
+}
+
+static bool dry_run(struct migration *migration)
+{
+    int version = read_version(migration);
+    if (version == VERSION_FAILED || !refuse_newer(migration, version))
+        return false;
+    for (int i = version == VERSION_NONE ? 0 : version; i < schema_step_count; i++)
+        buffer_append_format(migration->report, "-- step %d: %s\n%s", i + 1, schema_steps[i].name,
+                             schema_steps[i].sql);
+    return true;
+}
+
+static bool run_step(struct migration *migration, int index)
+{
+    struct buffer sql = {0};
+    buffer_append_string(&sql, schema_steps[index].sql);
+    buffer_append_format(&sql, "INSERT INTO standpipe_migrations (step, name) VALUES (%d, '%s')",
+                         index + 1, schema_steps[index].name);
+    buffer_append_byte(&sql, '\0');
+    bool is_done = run(migration, schema_steps[index].name, sql.data) &&
+                   run(migration, "committing", "COMMIT");
+    buffer_deinit(&sql);
+    if (is_done)
+        buffer_append_format(migration->report, "step %d: %s\n", index + 1,
+                             schema_steps[index].name);
+    return is_done;
+}
+
+/* One transaction a step; the lock is taken before the version is read, so that of two at once the
+ * second sees what the first has done. Sets `*is_over` where nothing is left. */
+static bool step_once(struct migration *migration, bool *is_over)
+{
+    if (!run(migration, "beginning", "BEGIN") ||
+        !run(migration, "waiting for another migration", LOCK_MIGRATIONS))
+        return false;
+    int version = read_version(migration);
+    if (version == VERSION_FAILED || !refuse_newer(migration, version))
+        return false;
+    if (version == VERSION_NONE) {
+        version = 0;
+        if (!run(migration, "creating standpipe_migrations",
+                 "CREATE TABLE standpipe_migrations (step integer PRIMARY KEY, name text NOT NULL, "
+                 "applied_at timestamptz NOT NULL DEFAULT now())"))
+            return false;
+    }
+    *is_over = version == schema_step_count;
+    return *is_over ? run(migration, "committing", "COMMIT") : run_step(migration, version);
+}
+
+bool migrations_run(const struct migrations_options *options, struct buffer *report,
+                    struct error *error)
+{
+    struct migration migration = {.options = options, .report = report, .error = error};
+    bool is_done = connect_native(&migration) && enter_schema(&migration);
+    if (is_done && options->dry_run) {
+        is_done = dry_run(&migration);
+    } else {
+        for (bool is_over = false; is_done && !is_over;)
+            is_done = step_once(&migration, &is_over);
+    }
+    PQfinish(migration.native);
+    return is_done;
+}

@@ -1,0 +1,101 @@
+#include "sink/schema_steps.h"
+
+/* repos: what is known of each account. Hidden from the contract, and used by the guards:
+ *   floor            TID of the newest deletion: nothing below it is accepted again
+ *   identity_time,   of the event that set the state: orders events of different epochs
+ *   account_time
+ *   recent_revs      the highest revs (4 at most, highest first) whose commits came whole
+ *   sync_rev         the highest rev that a #sync, or a commit that lacked a block, says exists;
+ *                    `desynchronized` is: that rev is none that came whole
+ * fillfactor leaves room for HOT updates: every commit updates its repo, and touches no indexed column.
+ *
+ * standpipe_merge_revs: the highest four of both, none below `floor`: the same whatever came first. */
+static const char repos[] =
+    "CREATE TABLE repos (\n"
+    "    did text COLLATE \"C\" PRIMARY KEY,\n"
+    "    handle text,\n"
+    "    active boolean NOT NULL DEFAULT true,\n"
+    "    status text NOT NULL DEFAULT 'active',\n"
+    "    rev text COLLATE \"C\",\n"
+    "    commit_cid text COLLATE \"C\",\n"
+    "    desynchronized boolean NOT NULL DEFAULT false,\n"
+    "    identity_epoch bigint,\n"
+    "    identity_seq bigint,\n"
+    "    identity_time timestamptz,\n"
+    "    account_epoch bigint,\n"
+    "    account_seq bigint,\n"
+    "    account_time timestamptz,\n"
+    "    floor text COLLATE \"C\",\n"
+    "    floor_time timestamptz,\n"
+    "    sync_rev text COLLATE \"C\",\n"
+    "    recent_revs text[] COLLATE \"C\" NOT NULL DEFAULT '{}',\n"
+    "    updated_at timestamptz NOT NULL DEFAULT now()\n"
+    ") WITH (fillfactor = 85);\n"
+    "CREATE INDEX repos_inactive ON repos (did) WHERE NOT active;\n"
+    "CREATE INDEX repos_floor ON repos (did) WHERE floor IS NOT NULL;\n"
+    "CREATE FUNCTION standpipe_merge_revs(a text[], b text[], floor text) RETURNS text[]\n"
+    "    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$\n"
+    "    SELECT coalesce(array_agg(rev ORDER BY rev COLLATE \"C\" DESC), '{}') FROM (\n"
+    "        SELECT DISTINCT rev COLLATE \"C\" AS rev FROM unnest(a || b) AS u (rev)\n"
+    "        WHERE rev COLLATE \"C\" >= coalesce(floor, '') ORDER BY 1 DESC LIMIT 4) AS highest\n"
+    "$$;\n";
+
+/* cid null is a tombstone; a live record whose cid was not sent has an empty one. */
+static const char records[] =
+    "CREATE TABLE standpipe_records (\n"
+    "    did text COLLATE \"C\" NOT NULL,\n"
+    "    collection text COLLATE \"C\" NOT NULL,\n"
+    "    rkey text COLLATE \"C\" NOT NULL,\n"
+    "    cid text COLLATE \"C\",\n"
+    "    rev text COLLATE \"C\" NOT NULL,\n"
+    "    record jsonb,\n"
+    "    record_cbor bytea,\n"
+    "    invalid text,\n"
+    "    seq bigint NOT NULL,\n"
+    "    event_time timestamptz,\n"
+    "    indexed_at timestamptz NOT NULL,\n"
+    "    PRIMARY KEY (did, collection, rkey)\n"
+    ") WITH (fillfactor = 95, autovacuum_vacuum_insert_scale_factor = 0.05);\n"
+    "CREATE VIEW records AS\n"
+    "    SELECT did, collection, rkey, cid, rev, record, seq, event_time, indexed_at, invalid, "
+    "record_cbor\n"
+    "    FROM standpipe_records AS r\n"
+    "    WHERE cid IS NOT NULL\n"
+    "      AND NOT EXISTS (SELECT FROM repos AS p WHERE p.did = r.did AND NOT p.active);\n";
+
+static const char bookkeeping[] =
+    "CREATE TABLE standpipe_cursor (\n"
+    "    host text COLLATE \"C\" NOT NULL,\n"
+    "    epoch bigint NOT NULL,\n"
+    "    queued bigint NOT NULL,\n"
+    "    committed bigint NOT NULL,\n"
+    "    updated_at timestamptz NOT NULL DEFAULT now(),\n"
+    "    PRIMARY KEY (host, epoch)\n"
+    ") WITH (fillfactor = 50);\n"
+    "CREATE TABLE standpipe_dead_letters (\n"
+    "    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
+    "    host text COLLATE \"C\" NOT NULL,\n"
+    "    epoch bigint NOT NULL,\n"
+    "    seq bigint NOT NULL,\n"
+    "    op integer NOT NULL,\n" /* index of the op, -1 for the entry */
+    "    reason text COLLATE \"C\" NOT NULL,\n"
+    "    sqlstate text,\n"
+    "    detail text,\n"
+    "    did text COLLATE \"C\",\n"
+    "    collection text COLLATE \"C\",\n"
+    "    rkey text COLLATE \"C\",\n"
+    "    type text,\n"
+    "    data text,\n"   /* as in the stream; where an op is at fault, with that op alone */
+    "    frame bytea,\n" /* raw bytes, where data cannot hold them */
+    "    created_at timestamptz NOT NULL DEFAULT now(),\n"
+    "    UNIQUE (host, epoch, seq, op, reason)\n"
+    ");\n"
+    "CREATE INDEX standpipe_dead_letters_did ON standpipe_dead_letters (did);\n"
+    "CREATE INDEX standpipe_dead_letters_created_at ON standpipe_dead_letters (created_at);\n";
+
+const struct schema_step schema_steps[] = {
+    {"repos", repos},
+    {"records", records},
+    {"cursor and dead letters", bookkeeping},
+};
+const int schema_step_count = sizeof(schema_steps) / sizeof(schema_steps[0]);

@@ -1,0 +1,189 @@
+#include "sink/sink.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/panic.h"
+#include "sink/writer.h"
+
+#include <uv.h>
+
+struct sink {
+    struct sink_callbacks callbacks;
+    void *owner;
+    size_t batch_bytes;
+    size_t batch_entries;
+    enum sink_state state;
+    bool is_closing;
+    struct list waiting;
+    struct writer **writers; /* NULL once closed */
+    unsigned writer_count;
+    unsigned open_handles; /* writers and timer */
+    uv_timer_t timer;      /* the end of draining */
+};
+
+/* --- state --- */
+
+/* The set-up is wrong wherever one says so; away where a batch is held, or nobody is connected. */
+static enum sink_state combine_states(const struct sink *sink)
+{
+    bool is_ready = false;
+    bool is_away = false;
+    bool is_held = false;
+    for (unsigned i = 0; i < sink->writer_count; i++) {
+        const struct writer *writer = sink->writers[i];
+        enum sink_state state = writer != NULL ? writer_state(writer) : SINK_CONNECTING;
+        if (state == SINK_MISCONFIGURED)
+            return state;
+        is_ready = is_ready || state == SINK_READY;
+        is_away = is_away || state == SINK_AWAY;
+        is_held = is_held || (state == SINK_AWAY && writer_has_batches(writer));
+    }
+    if (is_held || (is_away && !is_ready))
+        return SINK_AWAY;
+    return is_ready ? SINK_READY : SINK_CONNECTING;
+}
+
+static void on_writer_state(void *owner, struct writer *writer, const struct error *error)
+{
+    struct sink *sink = owner;
+    (void)writer;
+    enum sink_state state = combine_states(sink);
+    if (state == sink->state || sink->is_closing)
+        return;
+    sink->state = state;
+    if (state == SINK_MISCONFIGURED)
+        log_error("sink", "the set-up of PostgreSQL is wrong",
+                  LOG_TEXT("why", error != NULL ? error->text : ""));
+    if (sink->callbacks.on_state != NULL)
+        sink->callbacks.on_state(sink->owner, state, state == SINK_READY ? NULL : error);
+}
+
+/* --- batches --- */
+
+/* As many as fit, at least one. */
+static void take_group(struct sink *sink, struct list *group)
+{
+    size_t bytes = 0;
+    size_t entries = 0;
+    list_init(group);
+    LIST_FOREACH_SAFE (node, following, &sink->waiting) {
+        const struct sink_batch *batch = LIST_ENTRY(node, struct sink_batch, node);
+        bytes += batch->bytes;
+        entries += batch->count;
+        if (!list_is_empty(group) && (bytes > sink->batch_bytes || entries > sink->batch_entries))
+            return;
+        list_remove(node);
+        list_append(group, node);
+    }
+}
+
+static void dispatch(struct sink *sink)
+{
+    for (unsigned i = 0; i < sink->writer_count && !list_is_empty(&sink->waiting); i++) {
+        struct list group;
+        if (sink->is_closing || sink->writers[i] == NULL || !writer_is_idle(sink->writers[i]))
+            continue;
+        take_group(sink, &group);
+        writer_give(sink->writers[i], &group);
+    }
+}
+
+static void on_writer_idle(void *owner, struct writer *writer)
+{
+    (void)writer;
+    dispatch(owner);
+}
+
+void sink_submit(struct sink *sink, struct sink_batch *batch)
+{
+    list_append(&sink->waiting, &batch->node);
+    dispatch(sink); /* while closing it waits for the end, which is told from a close callback */
+}
+
+/* --- life --- */
+
+static void fail_waiting(struct sink *sink)
+{
+    static const struct sink_outcome nothing = {0};
+    struct error error;
+    error_set(&error, ERROR_CLOSED, "postgres: the sink was closed before the batch was begun");
+    for (struct list *node; (node = list_take_first(&sink->waiting)) != NULL;) {
+        struct sink_batch *batch = LIST_ENTRY(node, struct sink_batch, node);
+        batch->on_done(batch, &nothing, &error);
+    }
+}
+
+static void finish_closing(struct sink *sink)
+{
+    if (--sink->open_handles > 0)
+        return;
+    fail_waiting(sink);
+    struct sink_callbacks callbacks = sink->callbacks;
+    void *owner = sink->owner;
+    free(sink->writers);
+    free(sink);
+    if (callbacks.on_closed != NULL)
+        callbacks.on_closed(owner);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    finish_closing(handle->data);
+}
+
+static void on_writer_closed(void *owner, struct writer *writer)
+{
+    struct sink *sink = owner;
+    for (unsigned i = 0; i < sink->writer_count; i++)
+        if (sink->writers[i] == writer)
+            sink->writers[i] = NULL;
+    if (sink->open_handles == 2) /* this one and the timer */
+        uv_close((uv_handle_t *)&sink->timer, on_timer_closed);
+    finish_closing(sink);
+}
+
+static void on_drain_over(uv_timer_t *timer)
+{
+    struct sink *sink = timer->data;
+    for (unsigned i = 0; i < sink->writer_count; i++)
+        if (sink->writers[i] != NULL)
+            writer_close(sink->writers[i]);
+}
+
+void sink_close(struct sink *sink, uint64_t drain_ms)
+{
+    if (sink->is_closing)
+        return;
+    sink->is_closing = true;
+    fail_waiting(sink);
+    int result = uv_timer_start(&sink->timer, on_drain_over, drain_ms, 0);
+    ASSERT(result == 0);
+    for (unsigned i = 0; i < sink->writer_count; i++)
+        if (sink->writers[i] != NULL)
+            writer_drain(sink->writers[i]);
+}
+
+struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *options,
+                       const struct sink_callbacks *callbacks, void *owner)
+{
+    static const struct writer_callbacks writer_callbacks = {
+        .on_idle = on_writer_idle, .on_state = on_writer_state, .on_closed = on_writer_closed};
+    struct sink *sink = memory_allocate(sizeof(*sink));
+    ASSERT(options->connections > 0);
+    sink->callbacks = *callbacks;
+    sink->owner = owner;
+    sink->batch_bytes = options->batch_bytes;
+    sink->batch_entries = options->batch_entries;
+    sink->state = SINK_CONNECTING;
+    list_init(&sink->waiting);
+    sink->writer_count = options->connections;
+    sink->writers = memory_allocate(options->connections * sizeof(struct writer *));
+    sink->open_handles = options->connections + 1;
+    int result = uv_timer_init(loop, &sink->timer);
+    ASSERT(result == 0);
+    sink->timer.data = sink;
+    for (unsigned i = 0; i < options->connections; i++)
+        sink->writers[i] = writer_open(loop, options, &writer_callbacks, sink);
+    return sink;
+}

@@ -1,0 +1,198 @@
+#include "sink/statements.h"
+
+#include "base/panic.h"
+
+/* Types of parameters: arrays of text, int8, timestamptz, bool, bytea. */
+enum {
+    TEXTS = 1009,
+    INTS = 1016,
+    TIMES = 1185,
+    BOOLS = 1000,
+    BYTES = 1001
+};
+
+/* A repo's rev rises only; recent_revs keeps the highest four that came whole, so whether the rev that
+ * is owed was met does not depend on what came first. The first branch of recent_revs is the usual
+ * case (one new commit), the function the rest. */
+static const char repos_sql[] =
+    "INSERT INTO repos AS r (did, rev, commit_cid, recent_revs)"
+    " SELECT did, rev, commit_cid, coalesce(string_to_array(revs, ','), '{}')"
+    " FROM unnest($1, $2, $3, $4) AS x (did, rev, commit_cid, revs) ORDER BY did COLLATE \"C\""
+    " ON CONFLICT (did) DO UPDATE SET"
+    " rev = CASE WHEN excluded.rev > coalesce(r.rev, '') AND excluded.rev >= coalesce(r.floor, '')"
+    " THEN excluded.rev ELSE r.rev END,"
+    " commit_cid = CASE WHEN excluded.rev > coalesce(r.rev, '')"
+    " AND excluded.rev >= coalesce(r.floor, '') THEN excluded.commit_cid ELSE r.commit_cid END,"
+    " recent_revs = CASE WHEN cardinality(excluded.recent_revs) = 1"
+    " AND excluded.recent_revs[1] >= coalesce(r.floor, '')"
+    " AND excluded.recent_revs[1] > coalesce(r.recent_revs[1], '')"
+    " THEN excluded.recent_revs || r.recent_revs[1:3]"
+    " ELSE standpipe_merge_revs(r.recent_revs, excluded.recent_revs, r.floor) END,"
+    " desynchronized = r.desynchronized"
+    " AND NOT coalesce(r.sync_rev = ANY (excluded.recent_revs), false),"
+    " updated_at = now()"
+    " WHERE (excluded.rev > coalesce(r.rev, '') AND excluded.rev >= coalesce(r.floor, ''))"
+    " OR (r.desynchronized AND r.sync_rev = ANY (excluded.recent_revs))"
+    " OR CASE WHEN excluded.recent_revs <@ r.recent_revs THEN false"
+    " ELSE standpipe_merge_revs(r.recent_revs, excluded.recent_revs, r.floor)"
+    " IS DISTINCT FROM r.recent_revs END";
+
+/* Within an epoch the sequence decides. Across epochs an event that is not after what is stored is a
+ * replay; one whose time says nothing (null) counts only where it changes something. */
+#define IS_NEWER(state, differs)                                                                   \
+    " (r." state "_epoch IS NULL"                                                                  \
+    " OR (r." state "_epoch = x.epoch AND x.seq > r." state "_seq)"                                \
+    " OR (r." state "_epoch <> x.epoch"                                                            \
+    " AND CASE WHEN x.at IS NULL THEN " differs " ELSE x.at > r." state "_time END))"
+
+static const char identities_sql[] =
+    "UPDATE repos AS r SET identity_epoch = x.epoch, identity_seq = x.seq,"
+    " identity_time = coalesce(x.at, now()), handle = x.handle, updated_at = now()"
+    " FROM unnest($1, $2, $3, $4, $5) AS x (did, epoch, seq, at, handle)"
+    " WHERE r.did = x.did AND" IS_NEWER("identity", "x.handle IS DISTINCT FROM r.handle");
+
+static const char accounts_sql[] =
+    "UPDATE repos AS r SET account_epoch = x.epoch, account_seq = x.seq,"
+    " account_time = coalesce(x.at, now()), active = x.active, status = x.status,"
+    " floor = CASE WHEN x.floor > coalesce(r.floor, '') THEN x.floor ELSE r.floor END,"
+    " floor_time = CASE WHEN x.floor > coalesce(r.floor, '') THEN x.floor_time"
+    " ELSE r.floor_time END, updated_at = now()"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
+    " AS x (did, epoch, seq, at, active, status, floor, floor_time)"
+    " WHERE r.did = x.did AND" IS_NEWER(
+        "account", "(x.active, x.status) IS DISTINCT FROM (r.active, r.status)");
+
+/* Whatever the position of the account's state: a deletion that comes late has still happened. */
+static const char floors_sql[] =
+    "UPDATE repos AS r SET floor = x.floor, floor_time = x.floor_time, updated_at = now()"
+    " FROM unnest($1, $2, $3) AS x (did, floor, floor_time)"
+    " WHERE r.did = x.did AND x.floor > coalesce(r.floor, '')";
+
+static const char clear_repos_sql[] =
+    "UPDATE repos SET rev = CASE WHEN rev >= floor THEN rev END,"
+    " commit_cid = CASE WHEN rev >= floor THEN commit_cid END,"
+    " recent_revs = standpipe_merge_revs(recent_revs, '{}', floor),"
+    " sync_rev = CASE WHEN sync_rev >= floor THEN sync_rev END,"
+    " desynchronized = desynchronized AND coalesce(sync_rev >= floor, false),"
+    " updated_at = now()"
+    " WHERE did = ANY ($1) AND (rev < floor OR sync_rev < floor"
+    " OR EXISTS (SELECT FROM unnest(recent_revs) AS u (v) WHERE v < floor))";
+
+/* Tombstones below the floor go too: the floor does their work. */
+static const char clear_records_sql[] =
+    "DELETE FROM standpipe_records AS r USING repos AS p"
+    " WHERE p.did = ANY ($1) AND r.did = p.did AND r.rev < p.floor"
+    " AND (r.rev <> '' OR coalesce(r.event_time < p.floor_time, true))";
+
+/* The fifth highest and below are forgotten: what is below four that came whole was met, or is so
+ * late that nobody can tell. */
+static const char owed_sql[] =
+    "UPDATE repos AS r SET sync_rev = x.rev, desynchronized = NOT (x.rev = ANY (r.recent_revs)"
+    " OR (cardinality(r.recent_revs) >= 4 AND x.rev < r.recent_revs[4])), updated_at = now()"
+    " FROM unnest($1, $2) AS x (did, rev)"
+    " WHERE r.did = x.did AND x.rev > coalesce(r.sync_rev, '') AND x.rev >= coalesce(r.floor, '')";
+
+static const char records_sql[] =
+    "INSERT INTO standpipe_records AS r (did, collection, rkey, cid, rev, record, record_cbor,"
+    " invalid, seq, event_time, indexed_at)"
+    " SELECT did, collection, rkey, cid, rev, record::jsonb, cbor, invalid, seq, at, now()"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    " AS x (did, collection, rkey, cid, rev, record, cbor, invalid, seq, at, floor_rev)"
+    " WHERE NOT EXISTS (SELECT FROM repos AS p WHERE p.did = x.did AND p.floor > x.floor_rev)"
+    " ORDER BY did COLLATE \"C\", collection COLLATE \"C\", rkey COLLATE \"C\""
+    " ON CONFLICT (did, collection, rkey) DO UPDATE SET cid = excluded.cid, rev = excluded.rev,"
+    " record = excluded.record, record_cbor = excluded.record_cbor, invalid = excluded.invalid,"
+    " seq = excluded.seq, event_time = excluded.event_time, indexed_at = excluded.indexed_at"
+    " WHERE excluded.rev > r.rev OR (excluded.rev = '' AND r.rev = '' AND excluded.seq > r.seq)";
+
+/* An epoch belongs to one host, which standpipe_cursor knows; entries of the reference system have none. */
+static const char dead_letters_sql[] =
+    "INSERT INTO standpipe_dead_letters (host, epoch, seq, op, reason, sqlstate, detail, did,"
+    " collection, rkey, type, data, frame)"
+    " SELECT coalesce((SELECT min(c.host) FROM standpipe_cursor AS c WHERE c.epoch = x.epoch), ''),"
+    " epoch, seq, op, reason, sqlstate, detail, did, collection, rkey, type, data, frame"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+    " AS x (epoch, seq, op, reason, sqlstate, detail, did, collection, rkey, type, data, frame)"
+    " ORDER BY epoch, seq, op, reason ON CONFLICT DO NOTHING";
+
+static const uint32_t repos_types[] = {TEXTS, TEXTS, TEXTS, TEXTS};
+static const uint32_t identities_types[] = {TEXTS, INTS, INTS, TIMES, TEXTS};
+static const uint32_t accounts_types[] = {TEXTS, INTS, INTS, TIMES, BOOLS, TEXTS, TEXTS, TIMES};
+static const uint32_t floors_types[] = {TEXTS, TEXTS, TIMES};
+static const uint32_t cleared_types[] = {TEXTS};
+static const uint32_t owed_types[] = {TEXTS, TEXTS};
+static const uint32_t records_types[] = {TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS,
+                                         BYTES, TEXTS, INTS,  TIMES, TEXTS};
+static const uint32_t dead_letters_types[] = {INTS,  INTS,  INTS,  TEXTS, TEXTS, TEXTS,
+                                              TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, BYTES};
+
+#define STATEMENT(prepared_name, text, parameters)                                                 \
+    {                                                                                              \
+        .name = "standpipe_" prepared_name, .sql = (text), .types = (parameters),                  \
+        .count = sizeof(parameters) / sizeof((parameters)[0])                                      \
+    }
+
+const struct pg_statement statements[STATEMENT_COUNT] = {
+    [STATEMENT_REPOS] = STATEMENT("repos", repos_sql, repos_types),
+    [STATEMENT_IDENTITIES] = STATEMENT("identities", identities_sql, identities_types),
+    [STATEMENT_ACCOUNTS] = STATEMENT("accounts", accounts_sql, accounts_types),
+    [STATEMENT_FLOORS] = STATEMENT("floors", floors_sql, floors_types),
+    [STATEMENT_CLEAR_REPOS] = STATEMENT("clear_repos", clear_repos_sql, cleared_types),
+    [STATEMENT_CLEAR_RECORDS] = STATEMENT("clear_records", clear_records_sql, cleared_types),
+    [STATEMENT_OWED] = STATEMENT("owed", owed_sql, owed_types),
+    [STATEMENT_RECORDS] = STATEMENT("records", records_sql, records_types),
+    [STATEMENT_DEAD_LETTERS] = STATEMENT("dead_letters", dead_letters_sql, dead_letters_types),
+};
+
+static enum batch_table table_of(enum statement statement)
+{
+    switch (statement) {
+    case STATEMENT_REPOS:
+        return BATCH_REPOS;
+    case STATEMENT_IDENTITIES:
+        return BATCH_IDENTITIES;
+    case STATEMENT_ACCOUNTS:
+        return BATCH_ACCOUNTS;
+    case STATEMENT_FLOORS:
+        return BATCH_FLOORS;
+    case STATEMENT_CLEAR_REPOS:
+    case STATEMENT_CLEAR_RECORDS:
+        return BATCH_CLEARED;
+    case STATEMENT_OWED:
+        return BATCH_OWED;
+    case STATEMENT_RECORDS:
+        return BATCH_RECORDS;
+    case STATEMENT_DEAD_LETTERS:
+        return BATCH_DEAD_LETTERS;
+    case STATEMENT_COUNT:
+        break;
+    }
+    PANIC("no such statement");
+}
+
+static void send_statement(struct pg_connection *connection, struct batch *batch,
+                           enum statement statement, struct statements_sent *sent)
+{
+    struct batch_columns *table = &batch->tables[table_of(statement)];
+    struct slice values[BATCH_COLUMNS_MAX];
+    if (table->rows == 0)
+        return;
+    for (unsigned i = 0; i < table->column_count; i++)
+        values[i] = pg_array_finish(&table->columns[i]);
+    ASSERT(table->column_count == statements[statement].count);
+    pg_connection_query(connection, &statements[statement], values);
+    sent->order[sent->count++] = statement;
+}
+
+void statements_send(struct pg_connection *connection, struct batch *batch, const char *settings,
+                     struct statements_sent *sent)
+{
+    sent->count = 0;
+    if (settings != NULL) {
+        const struct pg_statement statement = {.sql = settings};
+        pg_connection_query(connection, &statement, NULL);
+        sent->order[sent->count++] = STATEMENT_COUNT;
+    }
+    for (unsigned i = 0; i < STATEMENT_COUNT; i++)
+        send_statement(connection, batch, (enum statement)i, sent);
+}

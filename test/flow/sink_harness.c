@@ -1,0 +1,272 @@
+#include "flow/sink_harness.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "flow/sink_postgres.h"
+#include "sink/event_time.h"
+#include "sink/migrations.h"
+
+#include <cmocka.h>
+#include <uv.h>
+
+enum {
+    DEADLINE_MS = 60000
+};
+
+static const int64_t start_us = INT64_C(1767225600) * 1000000; /* 2026-01-01 */
+static uv_loop_t loop;
+static struct sink *sink;
+static bool is_closed;
+static enum sink_state last_state;
+static unsigned out;
+static struct arena arena;
+
+static struct slice keep(const char *text)
+{
+    return arena_copy(&arena, slice_from_string(text));
+}
+
+void harness_reset(void)
+{
+    struct buffer report = {0};
+    struct error error;
+    const struct migrations_options options = {.conninfo = sink_postgres_conninfo(),
+                                               .schema = "public"};
+    arena_reset(&arena);
+    sink_postgres_query("DROP SCHEMA public CASCADE");
+    if (!migrations_run(&options, &report, &error))
+        fail_msg("%s", error.text);
+    buffer_deinit(&report);
+}
+
+static void on_state(void *owner, enum sink_state state, const struct error *error)
+{
+    (void)owner;
+    (void)error;
+    last_state = state;
+}
+
+static void on_closed(void *owner)
+{
+    (void)owner;
+    is_closed = true;
+}
+
+void harness_open(unsigned connections, bool prepared)
+{
+    static const struct sink_callbacks callbacks = {.on_state = on_state, .on_closed = on_closed};
+    const struct sink_options options = {
+        .conninfo = sink_postgres_conninfo(),
+        .schema = "public",
+        .name = "test",
+        .connections = connections,
+        .batch_bytes = (size_t)64 << 20,
+        .batch_entries = 1000,
+        .statement_timeout_ms = 20000,
+        .prepared = prepared,
+        .misconfigured_wait_ms = 200,
+    };
+    assert_int_equal(uv_loop_init(&loop), 0);
+    is_closed = false;
+    out = 0;
+    last_state = SINK_CONNECTING;
+    sink = sink_open(&loop, &options, &callbacks, NULL);
+}
+
+void harness_close(void)
+{
+    sink_close(sink, 1000);
+    while (!is_closed)
+        harness_turn();
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    arena_deinit(&arena);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
+static void on_tick_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+void harness_turn(void)
+{
+    uv_timer_t *timer = malloc(sizeof(*timer)); /* keeps the loop from waiting for ever */
+    assert_non_null(timer);
+    assert_int_equal(uv_timer_init(&loop, timer), 0);
+    assert_int_equal(uv_timer_start(timer, on_tick, 5, 0), 0);
+    (void)uv_run(&loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)timer, on_tick_closed);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+static void on_done(struct sink_batch *batch, const struct sink_outcome *outcome,
+                    const struct error *error)
+{
+    struct harness_batch *mine = LIST_ENTRY(batch, struct harness_batch, batch);
+    mine->outcome = *outcome;
+    mine->done++;
+    mine->failed += error != NULL;
+    out--;
+}
+
+struct harness_batch *harness_batch(void)
+{
+    struct harness_batch *batch = arena_allocate(&arena, sizeof(*batch));
+    memset(batch, 0, sizeof(*batch));
+    batch->batch.entries = batch->entries;
+    batch->batch.on_done = on_done;
+    return batch;
+}
+
+const char *harness_tid(int64_t second)
+{
+    static char tids[4][EVENT_TID_SIZE + 1];
+    static unsigned next;
+    char *tid = tids[next++ % 4];
+    event_time_tid(start_us + second * 1000000, tid);
+    tid[EVENT_TID_SIZE] = '\0';
+    return tid;
+}
+
+void harness_entry(struct harness_batch *batch, uint64_t epoch, int64_t seq, const char *type,
+                   const char *data, int64_t second)
+{
+    char time[CLOCK_RFC3339_SIZE];
+    char sequence[24];
+    assert_true(batch->batch.count < HARNESS_ENTRIES);
+    clock_format_rfc3339(start_us + second * 1000000, time);
+    (void)snprintf(sequence, sizeof(sequence), "%lld", (long long)seq);
+    bool has_rev = strcmp(type, "commit") == 0 || strcmp(type, "sync") == 0;
+    batch->entries[batch->batch.count++] = (struct entry){
+        .id = {.epoch = epoch, .sequence = seq},
+        .type = keep(type),
+        .data = keep(data),
+        .sequence = keep(sequence),
+        .time = keep(time),
+        .rev = has_rev ? keep(harness_tid(second)) : slice_of(NULL, 0),
+    };
+    batch->batch.bytes += strlen(data);
+}
+
+void harness_ops(struct harness_batch *batch, uint64_t epoch, int64_t seq, const char *did,
+                 int64_t rev_second, const char *ops)
+{
+    char time[CLOCK_RFC3339_SIZE];
+    struct buffer data = {0};
+    clock_format_rfc3339(start_us + rev_second * 1000000, time);
+    buffer_append_format(&data, "{\"repo\":\"%s\",\"ops\":[", did);
+    buffer_append_string(&data, ops);
+    buffer_append_format(&data,
+                         "],\"rev\":\"%s\",\"since\":null,\"commit\":\"bafycommit%lld\","
+                         "\"time\":\"%s\",\"seq\":%lld}",
+                         harness_tid(rev_second), (long long)rev_second, time, (long long)seq);
+    buffer_append_byte(&data, '\0');
+    harness_entry(batch, epoch, seq, "commit", data.data, rev_second);
+    buffer_deinit(&data);
+}
+
+void harness_commit(struct harness_batch *batch, uint64_t epoch, int64_t seq, const char *did,
+                    int64_t rev_second, const char *key, const char *record)
+{
+    struct buffer op = {0};
+    if (record == NULL)
+        buffer_append_format(&op, "{\"action\":\"delete\",\"path\":\"app.test.thing/%s\"}", key);
+    else {
+        buffer_append_format(&op,
+                             "{\"action\":\"create\",\"path\":\"app.test.thing/%s\",\"cid\":"
+                             "\"bafyrecord%lld\",\"record\":",
+                             key, (long long)rev_second);
+        buffer_append_string(&op, record);
+        buffer_append_byte(&op, '}');
+    }
+    buffer_append_byte(&op, '\0');
+    harness_ops(batch, epoch, seq, did, rev_second, op.data);
+    buffer_deinit(&op);
+}
+
+void harness_account(struct harness_batch *batch, uint64_t epoch, int64_t seq, const char *did,
+                     const char *status, int64_t second)
+{
+    char time[CLOCK_RFC3339_SIZE];
+    struct buffer data = {0};
+    bool is_active = strcmp(status, "active") == 0;
+    clock_format_rfc3339(start_us + second * 1000000, time);
+    buffer_append_format(&data, "{\"did\":\"%s\",\"active\":%s,", did,
+                         is_active ? "true" : "false");
+    if (!is_active)
+        buffer_append_format(&data, "\"status\":\"%s\",", status);
+    buffer_append_format(&data, "\"time\":\"%s\",\"seq\":%lld}", time, (long long)seq);
+    buffer_append_byte(&data, '\0');
+    harness_entry(batch, epoch, seq, "account", data.data, second);
+    buffer_deinit(&data);
+}
+
+void harness_identity(struct harness_batch *batch, uint64_t epoch, int64_t seq, const char *did,
+                      const char *handle, int64_t second)
+{
+    char time[CLOCK_RFC3339_SIZE];
+    struct buffer data = {0};
+    clock_format_rfc3339(start_us + second * 1000000, time);
+    buffer_append_format(&data, "{\"did\":\"%s\",\"handle\":\"%s\",\"time\":\"%s\",\"seq\":%lld}",
+                         did, handle, time, (long long)seq);
+    buffer_append_byte(&data, '\0');
+    harness_entry(batch, epoch, seq, "identity", data.data, second);
+    buffer_deinit(&data);
+}
+
+void harness_sync(struct harness_batch *batch, uint64_t epoch, int64_t seq, const char *did,
+                  int64_t rev_second)
+{
+    char time[CLOCK_RFC3339_SIZE];
+    struct buffer data = {0};
+    clock_format_rfc3339(start_us + rev_second * 1000000, time);
+    buffer_append_format(&data, "{\"did\":\"%s\",\"rev\":\"%s\",\"time\":\"%s\",\"seq\":%lld}", did,
+                         harness_tid(rev_second), time, (long long)seq);
+    buffer_append_byte(&data, '\0');
+    harness_entry(batch, epoch, seq, "sync", data.data, rev_second);
+    buffer_deinit(&data);
+}
+
+void harness_submit(struct harness_batch *batch)
+{
+    batch->done = 0;
+    out++;
+    sink_submit(sink, &batch->batch);
+    assert_int_equal(batch->done, 0);
+}
+
+void harness_wait(void)
+{
+    uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    while (out > 0) {
+        assert_true(clock_monotonic_ms() < deadline_ms);
+        harness_turn();
+    }
+}
+
+void harness_run(struct harness_batch *batch)
+{
+    harness_submit(batch);
+    harness_wait();
+    assert_int_equal(batch->done, 1);
+    assert_int_equal(batch->failed, 0);
+}
+
+bool harness_wait_state(enum sink_state state)
+{
+    uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    while (last_state != state && clock_monotonic_ms() < deadline_ms)
+        harness_turn();
+    return last_state == state;
+}

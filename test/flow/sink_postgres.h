@@ -1,0 +1,21 @@
+/*
+ * A private PostgreSQL for the sink's flow tests: initdb in a temporary folder, unix socket only.
+ * Run by root it becomes the user postgres. One per program; its folder goes at the end.
+ */
+#ifndef FLOW_SINK_POSTGRES_H
+#define FLOW_SINK_POSTGRES_H
+
+#include <stdbool.h>
+
+/* False where the machine has no PostgreSQL server: the tests are skipped. */
+bool sink_postgres_start(bool fsync);
+/* SIGQUIT to the postmaster: nothing is flushed, clients are cut (`-m immediate`). */
+void sink_postgres_kill(void);
+void sink_postgres_restart(void);
+void sink_postgres_stop(void);
+/* A conninfo; static. */
+const char *sink_postgres_conninfo(void);
+/* Runs `sql`, fails the test where the server refuses; the first field of the last answer, static. */
+const char *sink_postgres_query(const char *sql);
+
+#endif
