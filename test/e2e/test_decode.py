@@ -1,6 +1,8 @@
 """`standpipe decode` and cbor2 read the same in every frame."""
 import json
+import subprocess
 
+import cbor2
 import pytest
 
 import oracle
@@ -86,7 +88,21 @@ def test_a_commit_with_a_missing_block_keeps_the_op_and_says_so(decode, folder):
     assert "missing block" in lines[0]
 
 
-def test_frames_that_make_no_entry_print_nothing(decode, folder):
-    info = oracle.cbor2.dumps({"op": 1, "t": "#info"}) + oracle.cbor2.dumps({"name": "OutdatedCursor"})
-    future = oracle.cbor2.dumps({"op": 1, "t": "#tomorrow"}) + oracle.cbor2.dumps({"seq": 5})
-    assert decode(write_frames([info, future], folder / "i.bin")) == []
+def test_frames_that_make_no_entry_are_named(decode, folder):
+    info = cbor2.dumps({"op": 1, "t": "#info"}) + cbor2.dumps({"name": "OutdatedCursor"})
+    future = cbor2.dumps({"op": 1, "t": "#tomorrow"}) + cbor2.dumps({"seq": 5})
+    error = cbor2.dumps({"op": -1}) + cbor2.dumps({"error": "FutureCursor"})
+    lines = [json.loads(line) for line in decode(write_frames([info, future, error], folder / "i.bin"))]
+    assert [line["type"] for line in lines] == ["info", "ignored", "error"]
+    assert [line["name"] for line in lines] == ["OutdatedCursor", "#tomorrow", "FutureCursor"]
+
+
+def test_a_frame_that_is_none_is_said_and_the_rest_is_decoded(standpipe, folder):
+    repo = Repo(Sequence(), "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")
+    good = [repo.commit(Create("com.example.x/a", {"n": n})) for n in range(2)]
+    path = write_frames([good[0], b"\xff garbage", b"", good[1]], folder / "g.bin")
+    done = subprocess.run([standpipe, "decode", path], capture_output=True, timeout=60)
+    lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    assert [line.get("type", "refused") for line in lines] == ["commit", "refused", "refused", "commit"]
+    assert all(line["error"] and line["text"] for line in lines[1:3])
+    assert done.returncode == 1

@@ -43,9 +43,7 @@ def assert_it_ends_well(setup, daemon, capture):
 def test_a_start_without_postgresql_waits_for_it(own_setup, own_cluster, generated):
     own_setup.redis.start()
     daemon = own_setup.run(relay__cursor="oldest")
-    wait_until(lambda: daemon.get("/livez")[0] == 200, "alive", 30, [daemon.process])
-    status, why = daemon.get("/readyz")
-    assert status == 503 and "postgres" in why
+    wait_until(lambda: "postgres" in daemon.process.text(), "it says what is away", 30, [daemon.process])
     own_cluster.start()
     assert_it_ends_well(own_setup, daemon, generated)
 
@@ -53,16 +51,14 @@ def test_a_start_without_postgresql_waits_for_it(own_setup, own_cluster, generat
 def test_a_start_without_redis_waits_for_it(own_setup, own_cluster, generated):
     own_cluster.start()
     daemon = own_setup.run(relay__cursor="oldest")
-    wait_until(lambda: daemon.get("/livez")[0] == 200, "alive", 30, [daemon.process])
-    status, why = daemon.get("/readyz")
-    assert status == 503 and "redis" in why
+    wait_until(lambda: "redis" in daemon.process.text(), "it says what is away", 30, [daemon.process])
     own_setup.redis.start()
     assert_it_ends_well(own_setup, daemon, generated)
 
 
 def test_a_stop_while_both_are_away_is_clean(own_setup):
     daemon = own_setup.run(relay__cursor="oldest")
-    wait_until(lambda: daemon.get("/livez")[0] == 200, "alive", 30, [daemon.process])
+    wait_until(lambda: daemon.process.text(), "the first log line", 30, [daemon.process])
     assert daemon.terminate() == 0
 
 

@@ -1,5 +1,6 @@
 """One `standpipe run`, and the one-shot commands beside it."""
 import json
+import re
 import signal
 import subprocess
 import urllib.error
@@ -152,6 +153,23 @@ class Daemon:
 
     def api(self):
         return json.loads(self.get("/api/metrics")[1])
+
+    def wait_running(self, seconds=30):
+        """All stages are open; its dependencies may still be away."""
+        self.process.wait_for_line(" running", seconds)
+        return self
+
+    def ops_written(self):
+        """Ops that changed a row, by the progress that SIGUSR1 logs: growth since the line before."""
+        lines = self.process.text().count(" progress ")
+        self.process.send(signal.SIGUSR1)
+        wait_until(
+            lambda: self.process.text().count(" progress ") > lines,
+            f"{self.name} logs its progress",
+            10,
+            [self.process],
+        )
+        return sum(int(number) for number in re.findall(r" ops_written=(\d+)", self.process.text()))
 
     def terminate(self, seconds=30):
         return self.process.stop(signal.SIGTERM, seconds)

@@ -48,12 +48,3 @@ class Database:
     def dump(self):
         """Every row of the tables that a replay must not touch, as text."""
         return {name: [row[0] for row in self.query(sql)] for name, sql in DUMPS.items()}
-
-    def writes(self):
-        """Rows inserted, updated and deleted by table, of what standpipe stores events in."""
-        self.query("SELECT pg_stat_clear_snapshot()")
-        rows = self.query(
-            "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables"
-            " WHERE relname !~ '^standpipe_'"
-        )
-        return {name: tuple(counts) for name, *counts in rows}
