@@ -1,8 +1,8 @@
 /* Keys in words: their names, and what is allowed. */
-#include <ctype.h>
 #include <inttypes.h>
 
 #include "config/keys.h"
+#include "config/text.h"
 
 enum {
     KIB = 1024
@@ -30,7 +30,7 @@ bool config_section_exists(struct slice section)
 static void append_upper(struct buffer *out, const char *text)
 {
     for (; *text != '\0'; text++)
-        buffer_append_byte(out, (char)toupper((unsigned char)*text));
+        buffer_append_byte(out, text_upper(*text));
 }
 
 void config_key_environment_name(const struct config_key *key, struct buffer *out)

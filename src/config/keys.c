@@ -3,15 +3,15 @@
 #define FIELD(member) .offset = offsetof(struct config, member)
 
 enum {
-    KIB = 1024,
-    MIB = 1024 * 1024,
-    GIB = 1024 * 1024 * 1024,
     MINUTE_MS = 60 * 1000,
-    HOUR_MS = 60 * 60 * 1000,
-    DAY_MS = 24 * 60 * 60 * 1000,
+    HOUR_MS = 60 * MINUTE_MS,
+    DAY_MS = 24 * HOUR_MS
 };
+#define KIB          1024ULL
+#define MIB          (1024 * KIB)
+#define GIB          (1024 * MIB)
 #define MANY_ENTRIES 1000000000000ULL
-#define MANY_BYTES   (1024ULL * GIB)
+#define MANY_BYTES   (1024 * GIB)
 
 static const char *const ingest_modes[] = {[INGEST_AUTO] = "auto", [INGEST_NEVER] = "never", NULL};
 static const char *const verify_modes[] = {

@@ -42,21 +42,21 @@ struct config_key {
     const char *section;
     const char *name;
     enum key_type type;
+    enum config_apply apply;
     size_t offset;             /* in struct config */
     const char *initial;       /* the default, as it would stand in the file */
     const char *initial_words; /* what an empty or `auto` default means; else NULL */
     uint64_t minimum;          /* numbers and sizes */
     uint64_t maximum;
-    bool is_automatic;               /* numbers: `auto` is allowed and stored as 0 until resolved */
-    bool may_be_empty;               /* texts */
     const char *const *choices;      /* ends with NULL */
     const struct key_alias *aliases; /* ends with an empty pair; may be NULL */
     const char *allowed;             /* in words, where the type does not say it */
     const char *unit;                /* of numbers; may be NULL */
-    enum config_apply apply;
-    bool is_secret;     /* may hold a password: masked wherever it is shown */
-    const char *legacy; /* the reference system's variable; may be NULL */
+    const char *legacy;              /* the reference system's variable; may be NULL */
     const char *sentence;
+    bool is_automatic; /* numbers: `auto` is allowed and stored as 0 until resolved */
+    bool may_be_empty; /* texts */
+    bool is_secret;    /* may hold a password: masked wherever it is shown */
 };
 
 /* All keys, in the order of the file; sections are contiguous. */

@@ -1,4 +1,3 @@
-#include <ctype.h>
 #include <stdlib.h>
 
 #include "base/panic.h"
@@ -30,7 +29,7 @@ static int hex_value(char digit)
 {
     if (digit >= '0' && digit <= '9')
         return digit - '0';
-    int lower = tolower((unsigned char)digit);
+    char lower = text_lower(digit);
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + HEX_LETTER : -1;
 }
 

@@ -1,5 +1,3 @@
-#include <ctype.h>
-
 #include "config/text.h"
 #include "config/urls.h"
 
@@ -65,7 +63,7 @@ static void append_authority(struct buffer *out, const struct text_authority *au
 {
     buffer_append_string(out, authority->is_bracketed ? "[" : "");
     for (size_t i = 0; i < authority->host.size; i++)
-        buffer_append_byte(out, (char)tolower((unsigned char)authority->host.data[i]));
+        buffer_append_byte(out, text_lower(authority->host.data[i]));
     buffer_append_string(out, authority->is_bracketed ? "]" : "");
     if (authority->has_port && authority->port != (is_tls ? PORT_WSS : PORT_WS))
         buffer_append_format(out, ":%u", (unsigned)authority->port);

@@ -13,6 +13,15 @@
 
 /* Without blanks at both ends. */
 struct slice text_trim(struct slice text);
+/* ASCII only, whatever the locale. */
+static inline char text_lower(char byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
+}
+static inline char text_upper(char byte)
+{
+    return byte >= 'a' && byte <= 'z' ? (char)(byte - 'a' + 'A') : byte;
+}
 /* ASCII, without regard to case. */
 bool text_equals_ignoring_case(struct slice text, const char *word);
 bool text_starts_ignoring_case(struct slice text, const char *prefix);

@@ -364,16 +364,11 @@ static void collections_are_whole_segments(void **state)
     static const char *const bad[] = {
         "relay.collections=*",         "relay.collections=app.bsky.fe*",
         "relay.collections=app..bsky", "relay.collections=app.bsky.",
-        "relay.collections=a.b,",      "relay.collections=a.*.b",
-        "relay.collections=,a.b"};
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]) - 3; i++) {
+        "relay.collections=a.*.b",     "relay.collections=,a.b"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         settings[0] = bad[i];
         REFUSE("relay.collections", "whole segments");
     }
-    settings[0] = bad[5];
-    REFUSE("relay.collections");
-    settings[0] = bad[6];
-    REFUSE("relay.collections");
 }
 
 static void a_line_that_is_too_long_is_refused_and_not_cut(void **state)
@@ -561,7 +556,7 @@ static void the_sample_file_has_every_key_with_its_sentence_and_default(void **s
     struct buffer text = {0};
     read_whole(SAMPLE_FILE, &text);
     const char *at = text.data;
-    for (size_t i = 0; i < config_key_count; i++) {
+    for (size_t i = 0; i < config_key_count && at != NULL; i++) {
         const struct config_key *key = &config_keys[i];
         struct buffer wanted = {0};
         buffer_append_format(&wanted, "\n# %s\n", key->sentence);

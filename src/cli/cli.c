@@ -1,0 +1,182 @@
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char default_file[] = "/etc/standpipe/standpipe.conf";
+
+const struct cli_command cli_commands[] = {
+    {.name = "run",
+     .synopsis = "[-c FILE] [--set section.key=value]...",
+     .sentence = "the daemon: relay to Redis Stream to PostgreSQL",
+     .details =
+         "SIGHUP reads the configuration again; SIGTERM and SIGINT finish what is in flight\n"
+         "and leave; a second one leaves at once; SIGUSR1 logs the state of every worker.\n",
+     .accepted = OPTION_CONFIG,
+     .run = cli_run},
+    {.name = "check-config",
+     .synopsis = "[-c FILE] [--set section.key=value]... [--print] [--connect]",
+     .sentence = "reads the configuration, checks it whole and says what is wrong",
+     .details =
+         "Exit code 0: it is good; 1: it is not, or a server refuses us; 3: with --connect,\n"
+         "the relay, Redis or PostgreSQL cannot be reached. The relay is only reached by TCP.\n",
+     .accepted = OPTION_CONFIG | OPTION_PRINT | OPTION_CONNECT,
+     .run = cli_check_config},
+    {.name = "migrate",
+     .synopsis = "[-c FILE] [--set section.key=value]... [--dry-run]",
+     .sentence = "creates or upgrades the PostgreSQL schema",
+     .details = "Running it twice changes nothing. --dry-run prints the SQL that would run.\n",
+     .accepted = OPTION_CONFIG | OPTION_DRY_RUN,
+     .run = cli_migrate},
+    {.name = "tail",
+     .synopsis =
+         "[-c FILE] [--set section.key=value]... [--from ID] [--collection NSID] [--follow]",
+     .sentence = "events of the stream as JSON lines",
+     .accepted = OPTION_CONFIG | OPTION_FROM | OPTION_COLLECTION | OPTION_FOLLOW,
+     .run = cli_tail},
+    {.name = "decode",
+     .synopsis = "[-c FILE] [--set section.key=value]... FILE|-",
+     .sentence = "length-prefixed frames to JSON lines, exactly what run would append",
+     .details =
+         "The input is [length: 4 bytes, little-endian][frame]... and a line comes out for each\n"
+         "frame, in order:\n"
+         "  {\"type\":\"commit\",\"seq\":\"1\",\"time\":\"...\",\"rev\":\"...\",\"data\":{...}}\n"
+         "      commit, identity, account or sync, with the fields of the stream's entry\n"
+         "  {\"type\":\"filtered\",\"seq\":\"1\"}\n"
+         "      a commit without an operation on one of relay.collections: not appended\n"
+         "  {\"type\":\"info\",\"name\":\"...\",\"message\":\"...\"}\n"
+         "      also error and ignored: counted by run, not appended\n"
+         "  {\"error\":\"<reason>\",\"text\":\"...\",\"seq\":1}\n"
+         "      a frame that is refused; seq is 0 where it could not be read\n"
+         "relay.verify, relay.collections and relay.max_frame_bytes are as in run. Exit code 0:\n"
+         "every frame was good; 1: one was refused, or the input ends inside a frame or names a\n"
+         "length over relay.max_frame_bytes; what comes after such a length is not read.\n",
+     .accepted = OPTION_CONFIG,
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .run = cli_decode},
+    {.name = "version",
+     .synopsis = "[--json]",
+     .sentence = "the versions of standpipe and of its libraries",
+     .accepted = OPTION_JSON,
+     .run = cli_version},
+    {.name = "help",
+     .synopsis = "[COMMAND|configuration]",
+     .sentence = "this page, a command's page, or every key of the configuration",
+     .arguments_max = 1,
+     .run = cli_help},
+    {.name = NULL},
+};
+
+const struct cli_command *cli_command_find(const char *name)
+{
+    for (const struct cli_command *command = cli_commands; command->name != NULL; command++) {
+        if (strcmp(command->name, name) == 0)
+            return command;
+    }
+    return NULL;
+}
+
+static int exit_code_of(enum error_kind kind)
+{
+    switch (kind) {
+    case ERROR_USAGE:
+        return EXIT_USAGE;
+    case ERROR_UNREACHABLE:
+    case ERROR_TIMEOUT:
+    case ERROR_CLOSED:
+        return EXIT_UNREACHABLE;
+    case ERROR_NONE:
+    case ERROR_REFUSED:
+    case ERROR_PROTOCOL:
+    case ERROR_ROW:
+    case ERROR_INTERNAL:
+        return EXIT_FAILED;
+    }
+    return EXIT_FAILED;
+}
+
+int cli_fail(const char *what, const struct error *error)
+{
+    (void)fprintf(stderr, "standpipe: %s: %s\n", what, error->text);
+    return exit_code_of(error->kind);
+}
+
+int cli_finish_output(int exit_code)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return exit_code;
+    (void)fputs("standpipe: standard output: not everything could be written: give it room\n",
+                stderr);
+    return EXIT_FAILED;
+}
+
+void cli_config_arguments(const struct cli_options *options, struct config_arguments *arguments)
+{
+    const char *file = options->file;
+    if (file == NULL && access(default_file, F_OK) == 0)
+        file = default_file;
+    *arguments = (struct config_arguments){.file = file,
+                                           .set = options->set,
+                                           .set_count = options->set_count,
+                                           .environment = (const char *const *)environ};
+}
+
+bool cli_load_config(const struct cli_options *options, struct config *config)
+{
+    struct config_arguments arguments;
+    struct error error;
+    cli_config_arguments(options, &arguments);
+    if (config_load(config, &arguments, &error))
+        return true;
+    (void)cli_fail("configuration", &error);
+    return false;
+}
+
+static int run_command(const struct cli_command *command, int argc, char **argv)
+{
+    struct cli_options options;
+    struct error error;
+    if (!cli_options_parse(&options, command, argc, argv, &error))
+        return cli_fail(command->name, &error);
+    int code = EXIT_DONE;
+    if (options.is_help) {
+        struct buffer page = {0};
+        help_append_command(command, &page);
+        (void)fwrite(page.data, 1, page.size, stdout);
+        buffer_deinit(&page);
+        code = cli_finish_output(code);
+    } else {
+        code = command->run(&options);
+    }
+    cli_options_deinit(&options);
+    return code;
+}
+
+static bool is_any(const char *text, const char *a, const char *b)
+{
+    return strcmp(text, a) == 0 || strcmp(text, b) == 0;
+}
+
+int cli_main(int argc, char **argv)
+{
+    struct cli_options none = {0};
+    if (argc < 2) {
+        struct buffer usage = {0};
+        help_append_usage(&usage);
+        (void)fwrite(usage.data, 1, usage.size, stderr);
+        buffer_deinit(&usage);
+        return EXIT_USAGE;
+    }
+    if (is_any(argv[1], "-h", "--help"))
+        return cli_help(&none);
+    if (is_any(argv[1], "-V", "--version"))
+        return cli_version(&none);
+    const struct cli_command *command = cli_command_find(argv[1]);
+    if (command != NULL)
+        return run_command(command, argc - 1, argv + 1);
+    struct error error;
+    error_set(&error, ERROR_USAGE, "no such command: see `standpipe help`");
+    return cli_fail(argv[1], &error);
+}
