@@ -9,7 +9,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { SLOT_MAX = 1024 };
+enum {
+    SLOT_MAX = 1024
+};
 
 /* FNV-1a: socket names are limited to 107 bytes, scopes are not. */
 static uint64_t hash_text(const char *text)

@@ -33,7 +33,13 @@ enum {
     THREADS_MAX = 1024,
 };
 
-enum daemon_state { DAEMON_STARTING, DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_SAVING, DAEMON_CLOSING };
+enum daemon_state {
+    DAEMON_STARTING,
+    DAEMON_RUNNING,
+    DAEMON_DRAINING,
+    DAEMON_SAVING,
+    DAEMON_CLOSING
+};
 
 struct daemon {
     const struct config *config;

@@ -2,7 +2,9 @@
 
 #include "base/log.h"
 
-enum { REPEAT_MS = 60000 };
+enum {
+    REPEAT_MS = 60000
+};
 
 enum depth_level depth_level_of(const struct config_alerts *limits, uint64_t backlog)
 {
@@ -28,8 +30,7 @@ static void say(enum depth_level level, const struct config_alerts *limits, uint
         LOG_INT("depth_warning", limits->depth_warning),
         LOG_INT("depth_critical", limits->depth_critical),
     };
-    log_write(levels[level], "stream", messages[level], fields,
-              sizeof(fields) / sizeof(fields[0]));
+    log_write(levels[level], "stream", messages[level], fields, sizeof(fields) / sizeof(fields[0]));
 }
 
 void depth_alert_note(struct depth_alert *alert, const struct config_alerts *limits,

@@ -9,7 +9,11 @@
 
 #include "config/config.h"
 
-enum depth_level { DEPTH_FINE, DEPTH_WARNING, DEPTH_CRITICAL };
+enum depth_level {
+    DEPTH_FINE,
+    DEPTH_WARNING,
+    DEPTH_CRITICAL
+};
 
 struct depth_alert {
     enum depth_level level;

@@ -21,6 +21,7 @@ enum {
     REPLY_TIMEOUT_MS = 15000,
     WRITER_ENTRIES = 4096,
     WRITER_BYTES = 8 * 1024 * 1024,
+    RESET_DRAIN_MS = 10000,
     NAME_SIZE = 384,
 };
 
@@ -30,6 +31,7 @@ enum ingester_state {
     INGESTER_LOADING,
     INGESTER_SAVING,
     INGESTER_INGESTING,
+    INGESTER_RESETTING,
     INGESTER_STOPPED,
     INGESTER_DRAINING,
 };
@@ -37,8 +39,8 @@ enum ingester_state {
 static const char *const state_names[] = {
     [INGESTER_STANDBY] = "standby",     [INGESTER_FINDING] = "finding",
     [INGESTER_LOADING] = "loading",     [INGESTER_SAVING] = "saving",
-    [INGESTER_INGESTING] = "ingesting", [INGESTER_STOPPED] = "stopped",
-    [INGESTER_DRAINING] = "draining",
+    [INGESTER_INGESTING] = "ingesting", [INGESTER_RESETTING] = "resetting",
+    [INGESTER_STOPPED] = "stopped",     [INGESTER_DRAINING] = "draining",
 };
 
 struct ingester {
@@ -62,6 +64,8 @@ struct ingester {
     uint64_t drain_until_ms;
 
     bool has_started; /* relay.cursor was obeyed */
+    bool is_reset;    /* a new sequence space was accepted: the next origin opens its epoch */
+    int64_t reset_sequence;
     struct origin_facts facts;
     struct origin origin;
     struct intake intake;
@@ -79,22 +83,43 @@ static void enter_state(struct ingester *ingester, enum ingester_state next)
     ingester->state = next;
 }
 
+static bool wants_writer(const struct ingester *ingester)
+{
+    return ingester->has_lease && ingester->state != INGESTER_STOPPED &&
+           ingester->state != INGESTER_RESETTING && ingester->state != INGESTER_DRAINING;
+}
+
 /* ---- subscription ----------------------------------------------------------------------------- */
 
 static int64_t subscription_on_cursor(void *owner)
 {
     struct ingester *ingester = owner;
-    bool asks_live = ingester->origin.cursor == ORIGIN_LIVE && ingester->intake.expects_first;
+    bool has_moved = ingester->intake.sequence.last > ingester->origin.queued.sequence;
+    bool asks_live = ingester->origin.cursor == ORIGIN_LIVE && !has_moved;
     intake_connected(&ingester->intake, asks_live);
-    return asks_live ? ORIGIN_LIVE : ingester->intake.last_sequence;
+    return asks_live ? ORIGIN_LIVE : ingester->intake.sequence.last;
 }
 
 static void stop_for_operator(struct ingester *ingester)
 {
     log_error(ingester->intake.object, "ingestion stopped, an operator has to decide",
               LOG_TEXT("why", ingester->intake.error.text),
-              LOG_INT("last_sequence", ingester->intake.last_sequence));
+              LOG_INT("last_sequence", ingester->intake.sequence.last));
     enter_state(ingester, INGESTER_STOPPED);
+    proceed(ingester);
+}
+
+/* The writer is closed and opened anew, which finds the position and begins the new epoch. */
+static void accept_reset(struct ingester *ingester)
+{
+    int64_t lowest = sequence_lowest(&ingester->intake.sequence);
+    log_error(
+        ingester->intake.object, "the relay's sequence starts anew, as the configuration allows",
+        LOG_INT("last_sequence", ingester->intake.sequence.last), LOG_INT("sequence", lowest));
+    ingester->is_reset = true;
+    ingester->reset_sequence = lowest > 0 ? lowest - 1 : 0;
+    ingester->drain_until_ms = clock_monotonic_ms() + RESET_DRAIN_MS;
+    enter_state(ingester, INGESTER_RESETTING);
     proceed(ingester);
 }
 
@@ -112,6 +137,9 @@ static void subscription_on_frame(void *owner, struct slice frame, bool is_binar
         return;
     case INTAKE_RECONNECT:
         subscription_reconnect(ingester->subscription, ingester->intake.error.text);
+        return;
+    case INTAKE_RESET:
+        accept_reset(ingester);
         return;
     case INTAKE_STOP:
         stop_for_operator(ingester);
@@ -185,6 +213,8 @@ static void writer_on_found(void *owner, const struct stream_found *found)
         .has_meta = found->has_meta,
         .is_meta_host = slice_equals(found->host, slice_from_string(ingester->marks->host)),
         .queued = found->queued,
+        .is_reset = ingester->is_reset,
+        .reset_sequence = ingester->reset_sequence,
     };
     enter_state(ingester, INGESTER_LOADING);
     cursor_store_load(ingester->cursor_store, ingester->marks->host);
@@ -195,9 +225,9 @@ static void begin(struct ingester *ingester, int64_t saved)
     struct stream_origin origin = {.host = ingester->marks->host,
                                    .queued = ingester->origin.queued};
     ingester->has_started = true;
+    ingester->is_reset = false;
     marks_begin(ingester->marks, ingester->origin.queued, saved);
     intake_begin(&ingester->intake, ingester->writer, ingester->origin.queued.sequence);
-    intake_connected(&ingester->intake, ingester->origin.cursor == ORIGIN_LIVE);
     stream_writer_begin(ingester->writer, &origin);
     enter_state(ingester, INGESTER_INGESTING);
     proceed(ingester);
@@ -208,11 +238,10 @@ static void log_origin(const struct ingester *ingester)
     const struct origin *origin = &ingester->origin;
     log_write(origin->is_alarming ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, ingester->intake.object,
               origin->why,
-              (const struct log_field[]){LOG_INT("epoch", origin->queued.epoch),
-                                         LOG_INT("sequence", origin->queued.sequence),
-                                         LOG_INT("cursor", origin->cursor),
-                                         LOG_TEXT("new_epoch",
-                                                  origin->is_new_epoch ? "true" : "false")},
+              (const struct log_field[]){
+                  LOG_INT("epoch", origin->queued.epoch),
+                  LOG_INT("sequence", origin->queued.sequence), LOG_INT("cursor", origin->cursor),
+                  LOG_TEXT("new_epoch", origin->is_new_epoch ? "true" : "false")},
               4);
 }
 
@@ -265,10 +294,11 @@ static void writer_on_room(void *owner)
 static void writer_on_fenced(void *owner, const struct error *error)
 {
     struct ingester *ingester = owner;
-    log_warning(ingester->intake.object, "the stream is not what it was, finding the position again",
+    log_warning(ingester->intake.object,
+                "the stream is not what it was, finding the position again",
                 LOG_TEXT("why", error->text));
     (void)pressure_lower(&ingester->pressure, PRESSURE_WRITER);
-    if (ingester->state != INGESTER_STOPPED && ingester->state != INGESTER_DRAINING)
+    if (wants_writer(ingester))
         enter_state(ingester, INGESTER_FINDING);
     proceed(ingester);
 }
@@ -277,7 +307,8 @@ static void writer_on_paused(void *owner, const struct error *error)
 {
     struct ingester *ingester = owner;
     if (error == NULL) {
-        log_info("stream", "Redis takes writes again", LOG_INT("queued", ingester->marks->queued.sequence));
+        log_info("stream", "Redis takes writes again",
+                 LOG_INT("queued", ingester->marks->queued.sequence));
         lower_pressure(ingester, PRESSURE_REDIS);
         return;
     }
@@ -294,6 +325,8 @@ static void writer_on_closed(void *owner, bool drained)
                     LOG_INT("queued", ingester->marks->queued.sequence));
     ingester->writer = NULL;
     ingester->is_writer_closing = false;
+    if (ingester->state == INGESTER_RESETTING)
+        enter_state(ingester, INGESTER_STANDBY);
     proceed(ingester);
 }
 
@@ -347,10 +380,10 @@ static void lease_on_acquired(void *owner)
 static void lease_on_lost(void *owner)
 {
     struct ingester *ingester = owner;
-    log_warning("lease", "lost, this process stands by",
-                LOG_TEXT("process", ingester->lease_name));
+    log_warning("lease", "lost, this process stands by", LOG_TEXT("process", ingester->lease_name));
     ingester->has_lease = false;
-    if (ingester->state != INGESTER_DRAINING && ingester->state != INGESTER_STOPPED)
+    if (ingester->state != INGESTER_DRAINING && ingester->state != INGESTER_STOPPED &&
+        ingester->state != INGESTER_RESETTING)
         enter_state(ingester, INGESTER_STANDBY);
     proceed(ingester);
 }
@@ -366,12 +399,6 @@ static void lease_on_closed(void *owner)
 }
 
 /* ---- the one function that decides ------------------------------------------------------------ */
-
-static bool wants_writer(const struct ingester *ingester)
-{
-    return ingester->has_lease && ingester->state != INGESTER_STOPPED &&
-           ingester->state != INGESTER_DRAINING;
-}
 
 static void proceed(struct ingester *ingester)
 {
@@ -464,10 +491,11 @@ void ingester_close(struct ingester *ingester, uint64_t drain_ms)
 
 void ingester_log_state(const struct ingester *ingester)
 {
-    log_info("ingester", "state", LOG_TEXT("state", state_names[ingester->state]),
-             LOG_TEXT("paused_for", pressure_name(&ingester->pressure)),
-             LOG_INT("epoch", ingester->marks->queued.epoch), LOG_INT("queued", ingester->marks->queued.sequence),
-             LOG_INT("committed", ingester->marks->saved),
-             LOG_INT("pending",
-                     ingester->writer != NULL ? stream_writer_pending(ingester->writer) : 0));
+    log_info(
+        "ingester", "state", LOG_TEXT("state", state_names[ingester->state]),
+        LOG_TEXT("paused_for", pressure_name(&ingester->pressure)),
+        LOG_INT("epoch", ingester->marks->queued.epoch),
+        LOG_INT("queued", ingester->marks->queued.sequence),
+        LOG_INT("committed", ingester->marks->saved),
+        LOG_INT("pending", ingester->writer != NULL ? stream_writer_pending(ingester->writer) : 0));
 }

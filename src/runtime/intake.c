@@ -3,11 +3,11 @@
 #include <stdio.h>
 
 #include "atproto/frame.h"
+#include "base/clock.h"
 #include "stream/stream_writer.h"
 
 enum {
-    UNDECODABLE_LIMIT = 20, /* in a row: the connection is out of step, CONTRACT part 8 */
-    REGRESSION_MINIMUM = 100000,
+    UNDECODABLE_LIMIT = 20, /* in a row: the connection is out of step */
 };
 
 void intake_init(struct intake *intake, const struct config *config, const char *host,
@@ -36,13 +36,12 @@ void intake_deinit(struct intake *intake)
 void intake_begin(struct intake *intake, struct stream_writer *writer, int64_t sequence)
 {
     intake->writer = writer;
-    intake->last_sequence = sequence;
+    sequence_init(&intake->sequence, sequence);
 }
 
 void intake_connected(struct intake *intake, bool is_live)
 {
-    intake->expects_first = true;
-    intake->is_live = is_live;
+    sequence_connected(&intake->sequence, is_live, clock_wall_us());
     intake->undecodable_in_row = 0;
 }
 
@@ -68,22 +67,26 @@ static void log_bad_frame(struct intake *intake, const struct frame_fault *fault
 static bool is_out_of_step(struct intake *intake)
 {
     if (++intake->undecodable_in_row < UNDECODABLE_LIMIT ||
-        intake->undecodable_reconnected_at == intake->last_sequence)
+        intake->undecodable_reconnected_at == intake->sequence.last)
         return false;
-    intake->undecodable_reconnected_at = intake->last_sequence;
+    intake->undecodable_reconnected_at = intake->sequence.last;
     error_set(&intake->error, ERROR_PROTOCOL, "%d frames in a row could not be decoded",
               UNDECODABLE_LIMIT);
     return true;
 }
 
+static enum intake_verdict count_duplicate(struct intake *intake)
+{
+    counters_add(intake->counters, COUNTER_DUPLICATE, 1);
+    stream_writer_count(intake->writer, STREAM_COUNT_DUPLICATE, 0);
+    return INTAKE_GO_ON;
+}
+
 static enum intake_verdict take_bad(struct intake *intake, struct slice frame,
                                     const struct frame_fault *fault)
 {
-    if (fault->sequence > 0 && fault->sequence <= intake->last_sequence) {
-        counters_add(intake->counters, COUNTER_DUPLICATE, 1);
-        stream_writer_count(intake->writer, STREAM_COUNT_DUPLICATE, 0);
-        return INTAKE_GO_ON;
-    }
+    if (fault->sequence > 0 && fault->sequence <= intake->sequence.last)
+        return count_duplicate(intake);
     log_bad_frame(intake, fault, frame.size);
     counters_add(intake->counters, COUNTER_DECODE_DEAD, 1);
     struct stream_dead_frame dead = {
@@ -93,8 +96,8 @@ static enum intake_verdict take_bad(struct intake *intake, struct slice frame,
         .text = fault->text,
     };
     bool has_room = stream_writer_append_dead(intake->writer, &dead);
-    if (fault->sequence > intake->last_sequence)
-        intake->last_sequence = fault->sequence;
+    if (fault->sequence > 0)
+        (void)sequence_observe(&intake->sequence, fault->sequence, 0, clock_wall_us());
     return is_out_of_step(intake) ? INTAKE_RECONNECT : room(has_room);
 }
 
@@ -127,16 +130,23 @@ static enum intake_verdict take_info(struct intake *intake, const struct frame_e
 
 static void note_gap(struct intake *intake, int64_t sequence)
 {
-    if (intake->last_sequence == 0 || (intake->expects_first && intake->is_live))
-        return;
-    int64_t missing = sequence - intake->last_sequence - 1;
-    if (missing <= 0)
-        return;
-    counters_add(intake->counters, COUNTER_GAPS, (uint64_t)missing);
-    if (intake->expects_first) /* between connections: events that the relay no longer offers */
-        log_warning(intake->object, "sequence gap after connecting", LOG_INT("missing", missing),
-                    LOG_INT("last_sequence", intake->last_sequence),
-                    LOG_INT("sequence", sequence));
+    counters_add(intake->counters, COUNTER_GAPS, (uint64_t)intake->sequence.missing);
+    uint64_t suppressed;
+    if (log_limit_pass(&intake->gap_limit, &suppressed))
+        log_warning(intake->object,
+                    intake->sequence.is_first ? "sequence gap: the relay no longer has these events"
+                                              : "sequence gap: the relay left out numbers",
+                    LOG_INT("missing", intake->sequence.missing), LOG_INT("sequence", sequence),
+                    LOG_INT("suppressed", suppressed));
+}
+
+static enum intake_verdict note_regression(struct intake *intake, int64_t sequence)
+{
+    error_set(&intake->error, ERROR_PROTOCOL,
+              "the relay's sequence runs backwards: %lld comes after %lld; relay.cursor or "
+              "relay.accept_sequence_reset says how to go on",
+              (long long)sequence, (long long)intake->sequence.last);
+    return intake->accepts_reset ? INTAKE_RESET : INTAKE_STOP;
 }
 
 static enum intake_verdict append_event(struct intake *intake, const struct frame_event *event)
@@ -146,7 +156,7 @@ static enum intake_verdict append_event(struct intake *intake, const struct fram
         .data = event->data,
         .time = event->time,
         .rev = event->type == FRAME_COMMIT || event->type == FRAME_SYNC ? event->rev
-                                                                          : slice_of(NULL, 0),
+                                                                        : slice_of(NULL, 0),
         .sequence = event->sequence,
     };
     counters_add(intake->counters, COUNTER_APPENDED, 1);
@@ -158,29 +168,39 @@ static bool is_filtered(const struct frame_event *event)
     return event->type == FRAME_COMMIT && event->ops == 0 && event->filtered_ops > 0;
 }
 
-static enum intake_verdict take_event(struct intake *intake, const struct frame_event *event)
+static enum intake_verdict take_new(struct intake *intake, const struct frame_event *event)
 {
-    if (event->sequence <= intake->last_sequence) {
-        counters_add(intake->counters, COUNTER_DUPLICATE, 1);
-        stream_writer_count(intake->writer, STREAM_COUNT_DUPLICATE, 0);
-        return INTAKE_GO_ON;
-    }
-    note_gap(intake, event->sequence);
-    intake->expects_first = false;
-    intake->last_sequence = event->sequence;
-    if (is_filtered(event)) {
-        counters_add(intake->counters, COUNTER_FILTERED, 1);
-        stream_writer_count(intake->writer, STREAM_COUNT_FILTERED, event->sequence);
-        return INTAKE_GO_ON;
-    }
-    return append_event(intake, event);
+    if (!is_filtered(event))
+        return append_event(intake, event);
+    counters_add(intake->counters, COUNTER_FILTERED, 1);
+    stream_writer_count(intake->writer, STREAM_COUNT_FILTERED, event->sequence);
+    return INTAKE_GO_ON;
 }
 
+static enum intake_verdict take_event(struct intake *intake, const struct frame_event *event)
+{
+    switch (sequence_observe(&intake->sequence, event->sequence, sequence_parse_time(event->time),
+                             clock_wall_us())) {
+    case SEQUENCE_DUPLICATE:
+        return count_duplicate(intake);
+    case SEQUENCE_REGRESSION:
+        return note_regression(intake, event->sequence);
+    case SEQUENCE_GAP:
+        note_gap(intake, event->sequence);
+        return take_new(intake, event);
+    case SEQUENCE_NEXT:
+        return take_new(intake, event);
+    }
+    return INTAKE_GO_ON;
+}
+
+/* An unknown kind of event, or of frame: the cursor moves where it has a sequence. */
 static enum intake_verdict take_ignored(struct intake *intake, const struct frame_event *event)
 {
-    count_ignored(intake, event->sequence > intake->last_sequence ? event->sequence : 0);
-    if (event->sequence > intake->last_sequence)
-        intake->last_sequence = event->sequence;
+    bool is_new = event->sequence > intake->sequence.last;
+    count_ignored(intake, is_new ? event->sequence : 0);
+    if (is_new)
+        (void)sequence_observe(&intake->sequence, event->sequence, 0, clock_wall_us());
     return INTAKE_GO_ON;
 }
 
@@ -189,8 +209,7 @@ enum intake_verdict intake_take(struct intake *intake, struct slice frame, bool 
     struct frame_event event;
     struct frame_fault fault = {.reason = FRAME_FAULT_EMPTY, .text = "a text message"};
     counters_add(intake->counters, COUNTER_FRAMES, 1);
-    if (!is_binary ||
-        frame_decoder_decode(intake->decoder, frame, &event, &fault) != PARSE_DONE)
+    if (!is_binary || frame_decoder_decode(intake->decoder, frame, &event, &fault) != PARSE_DONE)
         return take_bad(intake, frame, &fault);
     intake->undecodable_in_row = 0;
     switch (event.type) {

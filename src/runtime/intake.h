@@ -15,31 +15,32 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "config/config.h"
+#include "ingest/sequence.h"
 #include "runtime/counters.h"
 
 struct frame_decoder;
-struct frame_event;
 struct stream_writer;
 
 enum intake_verdict {
     INTAKE_GO_ON,
     INTAKE_FULL,      /* taken; the writer is full now */
     INTAKE_RECONNECT, /* the connection is no good, `intake->error` says why: reconnect at the cursor */
-    INTAKE_STOP,      /* only an operator can go on: the relay's sequence ran backwards, FutureCursor */
+    INTAKE_RESET, /* the relay's sequence runs backwards and that is accepted: open a new epoch */
+    INTAKE_STOP,  /* only an operator can go on: the sequence ran backwards, FutureCursor */
 };
 
 struct intake {
     struct frame_decoder *decoder;
     struct stream_writer *writer;
     struct counters *counters;
-    char object[160];      /* relay[host], for the log */
-    int64_t last_sequence; /* appended, counted or dead; 0: none yet */
-    bool expects_first;    /* no event yet on this connection */
-    bool is_live;          /* this connection was opened without a cursor: any first sequence will do */
+    char object[160];         /* relay[host], for the log */
+    struct sequence sequence; /* `last`: appended, counted or dead */
     bool accepts_reset;
     unsigned undecodable_in_row;
-    int64_t undecodable_reconnected_at; /* the last sequence at which 20 in a row reconnected, else -1 */
+    int64_t
+        undecodable_reconnected_at; /* the last sequence at which 20 in a row reconnected, else -1 */
     struct log_limit bad_limit;
+    struct log_limit gap_limit;
     struct error error;
 };
 

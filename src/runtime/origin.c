@@ -42,8 +42,8 @@ static struct origin decide_without_stream(const struct origin_facts *facts)
         return go_on(facts->last.epoch, facts->last.sequence,
                      "the stream's own record is gone: going on at its last entry");
     if (facts->has_saved) {
-        struct origin origin = open_epoch(facts, facts->saved.sequence,
-                                          "another producer has written to the stream");
+        struct origin origin =
+            open_epoch(facts, facts->saved.sequence, "another producer has written to the stream");
         origin.is_alarming = facts->last.epoch > 0;
         return origin;
     }
@@ -58,14 +58,14 @@ static struct origin decide_saved(const struct origin_facts *facts)
         return open_epoch(facts, facts->has_saved ? facts->saved.sequence : ORIGIN_LIVE,
                           "the relay has changed");
     if (facts->last.epoch > facts->queued.epoch) {
-        struct origin origin = open_epoch(facts, facts->queued.sequence,
-                                          "another producer has written to the stream");
+        struct origin origin =
+            open_epoch(facts, facts->queued.sequence, "another producer has written to the stream");
         origin.is_alarming = true;
         return origin;
     }
     if (facts->last.epoch == facts->queued.epoch) {
         int64_t sequence = facts->queued.sequence > facts->last.sequence ? facts->queued.sequence
-                                                                          : facts->last.sequence;
+                                                                         : facts->last.sequence;
         return go_on(facts->queued.epoch, sequence, "going on where the stream ends");
     }
     /* Nothing of this epoch is in the stream: it was just opened, or the stream was deleted. */
@@ -87,6 +87,8 @@ static struct origin decide_sequence(const struct origin_facts *facts, struct or
 
 struct origin origin_decide(const struct origin_facts *facts)
 {
+    if (facts->is_reset)
+        return open_epoch(facts, facts->reset_sequence, "the relay's sequence starts anew");
     struct origin saved = decide_saved(facts);
     switch (facts->start) {
     case CURSOR_SAVED:

@@ -15,20 +15,25 @@
 #include "atproto/entry.h"
 #include "config/config.h"
 
-enum { ORIGIN_LIVE = -1 };
+enum {
+    ORIGIN_LIVE = -1
+};
 
 struct origin_facts {
     const char *host; /* the relay's, as configured */
     /* The first origin of this process obeys relay.cursor; later ones go on at the mark. */
     enum cursor_start start;
     int64_t start_sequence; /* with CURSOR_SEQUENCE */
+    /* The relay's sequence ran backwards and that is accepted: go on after `reset_sequence`. */
+    bool is_reset;
+    int64_t reset_sequence;
     /* Redis */
     struct position last; /* last-generated-id; {0, 0}: nothing was ever appended */
     bool has_meta;
     bool is_meta_host; /* the meta hash names `host` */
     struct position queued;
     /* PostgreSQL */
-    bool has_saved; /* a row for `host` */
+    bool has_saved;        /* a row for `host` */
     struct position saved; /* its epoch and committed sequence */
     uint64_t highest_epoch;
     uint64_t now_ms;
@@ -38,8 +43,8 @@ struct origin {
     struct position queued; /* epoch, and the sequence before the first new event */
     int64_t cursor;         /* to ask the relay with; ORIGIN_LIVE: without a cursor */
     bool is_new_epoch;
-    const char *why;   /* one phrase for the log */
-    bool is_alarming;  /* somebody else wrote to the stream */
+    const char *why;  /* one phrase for the log */
+    bool is_alarming; /* somebody else wrote to the stream */
 };
 
 struct origin origin_decide(const struct origin_facts *facts);

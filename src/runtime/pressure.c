@@ -2,7 +2,11 @@
 
 #include "stream/stream_monitor.h"
 
-enum { LOW_PERCENT = 80, MEMORY_PERCENT = 85, PERCENT = 100 };
+enum {
+    LOW_PERCENT = 80,
+    MEMORY_PERCENT = 85,
+    PERCENT = 100
+};
 
 bool pressure_raise(struct pressure *pressure, enum pressure_reason reason)
 {
@@ -26,14 +30,8 @@ bool pressure_is_raised(const struct pressure *pressure)
 const char *pressure_name(const struct pressure *pressure)
 {
     static const char *const names[] = {
-        "none",
-        "writer",
-        "redis",
-        "writer,redis",
-        "depth",
-        "writer,depth",
-        "redis,depth",
-        "writer,redis,depth",
+        "none",  "writer",       "redis",       "writer,redis",
+        "depth", "writer,depth", "redis,depth", "writer,redis,depth",
     };
     return names[pressure->reasons & (PRESSURE_WRITER | PRESSURE_REDIS | PRESSURE_DEPTH)];
 }

@@ -2,7 +2,11 @@
 
 #include "sink/migrations.h"
 
-enum { RETRY_BASE_MS = 500, RETRY_LIMIT_MS = 10000, REFUSED_RETRY_MS = 30000 };
+enum {
+    RETRY_BASE_MS = 500,
+    RETRY_LIMIT_MS = 10000,
+    REFUSED_RETRY_MS = 30000
+};
 
 static void try_now(struct schema_setup *setup);
 

@@ -232,8 +232,8 @@ static void open_reader(struct pipeline *pipeline, const struct worker_options *
         .claim_min_idle_ms = config->workers.claim_min_idle_ms,
         .claims = number == 0,
     };
-    pipeline->reader = stream_reader_open(pipeline->worker->loop, &reader_options, &callbacks,
-                                          pipeline);
+    pipeline->reader =
+        stream_reader_open(pipeline->worker->loop, &reader_options, &callbacks, pipeline);
 }
 
 struct worker *worker_open(struct uv_loop_s *loop, const struct worker_options *options,

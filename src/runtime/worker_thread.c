@@ -7,7 +7,10 @@
 #include "base/panic.h"
 
 /* What the main thread asks of the other, as bits that an atomic carries across. */
-enum { ASK_STOP = 1, ASK_LOG_STATE = 2 };
+enum {
+    ASK_STOP = 1,
+    ASK_LOG_STATE = 2
+};
 
 struct worker_thread {
     struct worker_options options;
@@ -15,9 +18,9 @@ struct worker_thread {
     void *owner;
     uv_thread_t thread;
     uv_loop_t loop;
-    uv_async_t asked; /* on `loop` */
-    uv_async_t ended; /* on the main loop */
-    unsigned asks;    /* atomic */
+    uv_async_t asked;  /* on `loop` */
+    uv_async_t ended;  /* on the main loop */
+    unsigned asks;     /* atomic */
     uint64_t drain_ms; /* written before ASK_STOP */
     struct worker *worker;
 };
