@@ -25,16 +25,17 @@ struct redis;
 struct redisReply;
 
 struct redis_options {
-    const char *url;            /* redis://, rediss:// or unix://, as in the configuration; copied */
-    const char *client_name;    /* CLIENT SETNAME; copied; also the log's object `redis[name]` */
+    const char *url;         /* redis://, rediss:// or unix://, as in the configuration; copied */
+    const char *client_name; /* CLIENT SETNAME; copied; also the log's object `redis[name]` */
     uint64_t connect_timeout_ms;
-    uint64_t reply_timeout_ms;  /* must exceed any BLOCK used on this connection */
+    uint64_t reply_timeout_ms; /* must exceed any BLOCK used on this connection */
 };
 
 struct redis_callbacks {
     /* Ready for commands; again after each reconnect. */
     void (*on_ready)(void *owner);
-    /* The connection is gone and comes back by itself; commands in flight have ended before. */
+    /* An attempt failed or the connection is gone, and comes back by itself; commands in flight have
+     * ended before. ERROR_REFUSED and ERROR_USAGE: only the set-up can mend it; tried every 30 s. */
     void (*on_lost)(void *owner, const struct error *error);
     /* Last call; only after redis_close(). */
     void (*on_closed)(void *owner);
@@ -56,7 +57,14 @@ bool redis_send_formatted(struct redis *redis, struct slice command, redis_reply
 void redis_reset(struct redis *redis, const char *why);
 /* Safe inside any callback, safe twice. */
 void redis_close(struct redis *redis);
+/* Inside on_reply: takes over what `reply` holds, strings and elements in place; the caller frees it by
+ * redis_free_reply(). */
+struct redisReply *redis_keep_reply(struct redisReply *reply) __attribute__((warn_unused_result));
+void redis_free_reply(struct redisReply *reply);
 /* Formats one command as RESP. */
 void redis_format(struct buffer *out, const struct slice *arguments, size_t count);
+/* The same in parts, for commands that grow: the head, then each of its `count` arguments. */
+void redis_format_head(struct buffer *out, size_t count);
+void redis_format_argument(struct buffer *out, struct slice argument);
 
 #endif

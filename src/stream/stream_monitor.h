@@ -30,18 +30,19 @@ struct stream_monitor_options {
 };
 
 struct stream_depth {
-    uint64_t length;            /* XLEN */
-    uint64_t pending;           /* delivered to our group, not acknowledged */
-    uint64_t undelivered;       /* not yet delivered to our group, from our own counts or a bounded XRANGE */
-    bool is_lag_known;          /* XINFO's lag was there and agrees */
-    uint64_t backlog;           /* pending + undelivered: queueDepth */
-    uint64_t oldest_pending_ms; /* idle time of the oldest pending entry, 0 without */
+    uint64_t length;  /* XLEN */
+    uint64_t pending; /* delivered to our group, not acknowledged */
+    uint64_t
+        undelivered;   /* not yet delivered to our group, from our own counts or a bounded XRANGE */
+    bool is_lag_known; /* XINFO's lag was there and agrees */
+    uint64_t backlog;  /* pending + undelivered: queueDepth */
+    uint64_t oldest_pending_ms;  /* idle time of the oldest pending entry, 0 without */
     struct position first, last; /* of the stream */
-    struct position committed;  /* all at or below it is acknowledged by every group */
+    struct position committed;   /* all at or below it is acknowledged by every group */
     bool has_committed;
-    uint64_t dead_letters;      /* XLEN of the mirror */
+    uint64_t dead_letters;            /* XLEN of the mirror */
     uint64_t used_memory, max_memory; /* bytes; max 0: no limit */
-    uint64_t trimmed;           /* entries since the last call */
+    uint64_t trimmed;                 /* entries since the last call */
 };
 
 struct stream_monitor_callbacks {

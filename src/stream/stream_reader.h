@@ -27,13 +27,13 @@ struct stream_reader;
 struct stream_reader_options {
     struct redis_options redis;
     struct stream_keys keys;
-    const char *consumer;       /* copied; must be unique in the group and survive a restart */
-    uint32_t batch_size;        /* XREADGROUP COUNT */
-    uint32_t block_ms;          /* BLOCK */
-    size_t batch_bytes;         /* COUNT adapts so that a reply stays near this; an entry may exceed it */
+    const char *consumer; /* copied; must be unique in the group and survive a restart */
+    uint32_t batch_size;  /* XREADGROUP COUNT */
+    uint32_t block_ms;    /* BLOCK */
+    size_t batch_bytes;   /* COUNT adapts so that a reply stays near this; an entry may exceed it */
     uint64_t claim_interval_ms; /* XAUTOCLAIM sweep to the end of its cursor */
     uint64_t claim_min_idle_ms;
-    bool claims;                /* this reader takes over from dead consumers */
+    bool claims; /* this reader takes over from dead consumers */
 };
 
 struct stream_batch {
@@ -65,7 +65,8 @@ struct stream_reader_callbacks {
 
 struct stream_reader *stream_reader_open(struct uv_loop_s *loop,
                                          const struct stream_reader_options *options,
-                                         const struct stream_reader_callbacks *callbacks, void *owner);
+                                         const struct stream_reader_callbacks *callbacks,
+                                         void *owner);
 /* The batch is in PostgreSQL: XACK (retried until Redis answers), ledger, then read on. */
 void stream_reader_acknowledge(struct stream_reader *reader, const struct stream_verdict *verdict);
 /* The batch is given up and stays pending; nothing more is read until close. For shutdown. */

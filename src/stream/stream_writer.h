@@ -41,11 +41,12 @@ struct stream_writer_options {
 
 /* What Redis says about the stream. Borrowed for the callback. */
 struct stream_found {
-    bool has_entries_id;     /* the key exists and has generated an ID */
-    struct position last;    /* last-generated-id, {0, 0} without one */
-    bool has_meta;           /* the meta hash has host, epoch and queued */
-    struct slice host;       /* of the meta hash */
-    struct position queued;  /* of the meta hash: epoch, and the sequence up to which all was handled */
+    bool has_entries_id;  /* the key exists and has generated an ID */
+    struct position last; /* last-generated-id, {0, 0} without one */
+    bool has_meta;        /* the meta hash has host, epoch and queued */
+    struct slice host;    /* of the meta hash */
+    struct position
+        queued; /* of the meta hash: epoch, and the sequence up to which all was handled */
 };
 
 /* Where the writer shall go on. */
@@ -67,7 +68,11 @@ struct stream_dead_frame {
 };
 
 /* Ledger counters that ingest moves; received is their sum plus appended. */
-enum stream_count { STREAM_COUNT_DUPLICATE, STREAM_COUNT_FILTERED, STREAM_COUNT_IGNORED };
+enum stream_count {
+    STREAM_COUNT_DUPLICATE,
+    STREAM_COUNT_FILTERED,
+    STREAM_COUNT_IGNORED
+};
 
 struct stream_writer_callbacks {
     /* The stream was looked at (at the start, after a loss that left a doubt, after on_fenced). The

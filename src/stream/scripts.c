@@ -1,0 +1,474 @@
+#include "stream/scripts.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/panic.h"
+#include "stream/redis_reply.h"
+#include <openssl/evp.h>
+
+/*
+ * What Redis says about the stream; false where the key is gone. A wrong type is passed on as an error.
+ */
+#define LUA_LAST_ID                                                                                \
+    "local function last_id(key)\n"                                                                \
+    "  local info = redis.pcall('XINFO', 'STREAM', key)\n"                                         \
+    "  if info.err then\n"                                                                         \
+    "    if string.find(info.err, 'no such key', 1, true) then return false end\n"                 \
+    "    error(info.err)\n"                                                                        \
+    "  end\n"                                                                                      \
+    "  for i = 1, #info, 2 do\n"                                                                   \
+    "    if info[i] == 'last-generated-id' then return info[i + 1] end\n"                          \
+    "  end\n"                                                                                      \
+    "end\n"                                                                                        \
+    "local function same(found, expected) return (found or '') == expected end\n"
+
+/* A group from the first entry on. ENTRIESREAD (Redis 7) keeps its lag known (DELIVERY 6);
+ * REDIS_VERSION_NUM exists from 7.0 on. Someone else having created it is success. */
+#define LUA_CREATE_GROUP                                                                           \
+    "local function create_group(key, group)\n"                                                    \
+    "  local made\n"                                                                               \
+    "  if redis.REDIS_VERSION_NUM and redis.REDIS_VERSION_NUM >= 0x00070000 then\n"                \
+    "    made = redis.pcall('XGROUP', 'CREATE', key, group, '0', 'MKSTREAM', 'ENTRIESREAD', "      \
+    "'0')\n"                                                                                       \
+    "  else\n"                                                                                     \
+    "    made = redis.pcall('XGROUP', 'CREATE', key, group, '0', 'MKSTREAM')\n"                    \
+    "  end\n"                                                                                      \
+    "  if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end\n"     \
+    "end\n"
+
+/* Order of two entry IDs. Their parts exceed what a Lua number holds exactly: compared as text. */
+#define LUA_COMPARE                                                                                \
+    "local function less_number(a, b)\n"                                                           \
+    "  if #a ~= #b then return #a < #b end\n"                                                      \
+    "  return a < b\n"                                                                             \
+    "end\n"                                                                                        \
+    "local function less(a, b)\n"                                                                  \
+    "  local am, as = string.match(a, '^(%d+)-(%d+)$')\n"                                          \
+    "  local bm, bs = string.match(b, '^(%d+)-(%d+)$')\n"                                          \
+    "  if am ~= bm then return less_number(am, bm) end\n"                                          \
+    "  return less_number(as, bs)\n"                                                               \
+    "end\n"
+
+/*
+ * The committed mark of the groups that count (all, or the wanted ones), all in one moment: read one by one,
+ * an entry delivered in between is under no mark at all (DELIVERY 5).
+ *   mark: the lowest of (first pending, excluded) and (last delivered, included) -> {id, is_excluded}
+ *   nil where no group is there, or a wanted one is missing: then nothing is known to be committed.
+ */
+#define LUA_MARK                                                                                   \
+    "local function fields(list)\n"                                                                \
+    "  local map = {}\n"                                                                           \
+    "  for i = 1, #list, 2 do map[list[i]] = list[i + 1] end\n"                                    \
+    "  return map\n"                                                                               \
+    "end\n"                                                                                        \
+    "local function committed(key, first_wanted)\n"                                                \
+    "  local groups = redis.pcall('XINFO', 'GROUPS', key)\n"                                       \
+    "  if groups.err then return nil, {} end\n"                                                    \
+    "  local by_name = {}\n"                                                                       \
+    "  for i = 1, #groups do\n"                                                                    \
+    "    local group = fields(groups[i])\n"                                                        \
+    "    by_name[group.name] = group\n"                                                            \
+    "  end\n"                                                                                      \
+    "  local names = {}\n"                                                                         \
+    "  for i = first_wanted, #ARGV do names[#names + 1] = ARGV[i] end\n"                           \
+    "  if #names == 0 then for name in pairs(by_name) do names[#names + 1] = name end end\n"       \
+    "  local mark, excluded\n"                                                                     \
+    "  for i = 1, #names do\n"                                                                     \
+    "    local group = by_name[names[i]]\n"                                                        \
+    "    if not group then return nil, by_name end\n"                                              \
+    "    local id, is_first = group['last-delivered-id'], false\n"                                 \
+    "    if tonumber(group.pending) > 0 then\n"                                                    \
+    "      local first = redis.call('XPENDING', key, names[i])[2]\n"                               \
+    "      if first and not less(id, first) then id, is_first = first, true end\n"                 \
+    "    end\n"                                                                                    \
+    "    if not mark or less(id, mark) or (id == mark and is_first) then\n"                        \
+    "      mark, excluded = id, is_first\n"                                                        \
+    "    end\n"                                                                                    \
+    "  end\n"                                                                                      \
+    "  if not mark then return nil, by_name end\n"                                                 \
+    "  return {mark, excluded}, by_name\n"                                                         \
+    "end\n"
+
+/*
+ * find: where does the stream stand?
+ *   KEYS stream, meta    ->  {last-generated-id | nil, host | nil, epoch | nil, queued | nil}
+ */
+static const char find_text[] =
+    LUA_LAST_ID "local meta = redis.call('HMGET', KEYS[2], 'host', 'epoch', 'queued')\n"
+                "return {last_id(KEYS[1]), meta[1], meta[2], meta[3]}\n";
+
+/*
+ * begin: fixes host, epoch and first mark, only where all is as it was found (DELIVERY 1 to 3).
+ *   KEYS stream, meta
+ *   ARGV token, found last, found host, found epoch, found queued ('' where nil),
+ *        host, epoch, queued, group
+ *   ->   {1} done (also where this very call had been done before: the token says so)
+ *        {0} something else is there by now; nothing written
+ *        {-1, why} the epoch or mark would run backwards; nothing written
+ * The group comes first: a full Redis refuses it before anything is written.
+ */
+static const char begin_text[] = LUA_LAST_ID LUA_CREATE_GROUP LUA_COMPARE
+    "local meta = redis.call('HMGET', KEYS[2], 'host', 'epoch', 'queued', 'batch')\n"
+    "local last = last_id(KEYS[1])\n"
+    "if meta[4] == ARGV[1] and last then return {1} end\n"
+    "if not (same(last, ARGV[2]) and same(meta[1], ARGV[3]) and same(meta[2], ARGV[4])\n"
+    "        and same(meta[3], ARGV[5])) then return {0} end\n"
+    "local known = meta[2]\n"
+    "if known and less_number(ARGV[7], known) then\n"
+    "  return {-1, 'epoch ' .. ARGV[7] .. ' is below the known ' .. known}\n"
+    "end\n"
+    "if known == ARGV[7] and meta[1] ~= ARGV[6] then\n"
+    "  return {-1, 'epoch ' .. known .. ' belongs to ' .. tostring(meta[1])}\n"
+    "end\n"
+    "if last and less(ARGV[7] .. '-' .. ARGV[8], last) then\n"
+    "  return {-1, 'the stream stands at ' .. last .. ', after ' .. ARGV[7] .. '-' .. ARGV[8]}\n"
+    "end\n"
+    "local refused = create_group(KEYS[1], ARGV[9])\n"
+    "if refused then return refused end\n"
+    "redis.call('HSET', KEYS[2], 'host', ARGV[6], 'epoch', ARGV[7], 'queued', ARGV[8],\n"
+    "           'batch', ARGV[1])\n"
+    "return {1}\n";
+
+/*
+ * append: compare-and-append (DELIVERY 1), all or nothing.
+ *   KEYS stream, meta, ledger, dead letters, dead frames
+ *   ARGV 1 token, 2 expected last, 3 host, 4 epoch, 5 expected queued, 6 new queued,
+ *        7 duplicate, 8 filtered, 9 ignored, 10 events, 11 dead frames, 12 now (ms), 13 hashes kept,
+ *        then per event   type data seq time rev              -> XADD <epoch>-<seq>
+ *        then per frame   hash seq origId reason error frame time -> dead letter, once by its hash
+ *   ->   {1} stored (also where this very batch was stored before: the token says so)
+ *        {0, last, host, epoch, queued} something else is there; nothing written
+ * The token outlives a lost reply, so a batch that is sent again counts once. Order matters: a full Redis
+ * refuses the first write and nothing after it, and a ledger of a wrong type must not undo the rest.
+ */
+static const char append_text[] = LUA_LAST_ID
+    "local meta = redis.call('HMGET', KEYS[2], 'host', 'epoch', 'queued', 'batch')\n"
+    "local last = last_id(KEYS[1])\n"
+    "if meta[4] == ARGV[1] and last then return {1} end\n"
+    "if last ~= ARGV[2] or meta[1] ~= ARGV[3] or meta[2] ~= ARGV[4] or meta[3] ~= ARGV[5] then\n"
+    "  return {0, last, meta[1], meta[2], meta[3]}\n"
+    "end\n"
+    "local events, frames, at = tonumber(ARGV[10]), tonumber(ARGV[11]), 14\n"
+    "local first_frame, dead, repeated = at + events * 5, 0, 0\n"
+    "for i = first_frame, first_frame + frames * 7 - 1, 7 do\n"
+    "  if redis.call('ZSCORE', KEYS[5], ARGV[i]) then\n"
+    "    repeated = repeated + 1\n"
+    "  else\n"
+    "    redis.call('XADD', KEYS[4], '*', 'type', 'frame', 'data', '{}', 'seq', ARGV[i + 1],\n"
+    "               'origId', ARGV[i + 2], 'deliveries', '0', 'reason', ARGV[i + 3],\n"
+    "               'error', ARGV[i + 4], 'frame', ARGV[i + 5], 'time', ARGV[i + 6])\n"
+    "    redis.call('ZADD', KEYS[5], ARGV[12], ARGV[i])\n"
+    "    dead = dead + 1\n"
+    "  end\n"
+    "end\n"
+    "if dead > 0 then\n"
+    "  redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -(tonumber(ARGV[13]) + 1))\n"
+    "end\n"
+    "for i = at, first_frame - 1, 5 do\n"
+    "  redis.call('XADD', KEYS[1], ARGV[4] .. '-' .. ARGV[i + 2], 'type', ARGV[i],\n"
+    "             'data', ARGV[i + 1], 'seq', ARGV[i + 2], 'time', ARGV[i + 3], 'rev', ARGV[i + "
+    "4])\n"
+    "end\n"
+    "redis.call('HSET', KEYS[2], 'queued', ARGV[6], 'batch', ARGV[1])\n"
+    "local duplicate, filtered = tonumber(ARGV[7]) + repeated, tonumber(ARGV[8])\n"
+    "local ignored = tonumber(ARGV[9])\n"
+    "local function count(name, by)\n"
+    "  if by > 0 then redis.pcall('HINCRBY', KEYS[3], name, by) end\n"
+    "end\n"
+    "count('received', events + dead + duplicate + filtered + ignored)\n"
+    "count('appended', events)\n"
+    "count('duplicate', duplicate)\n"
+    "count('filtered', filtered)\n"
+    "count('ignored', ignored)\n"
+    "count('dead_frames', dead)\n"
+    "return {1}\n";
+
+/*
+ * group: creates it from the first retained entry on.
+ *   KEYS stream   ARGV group   ->  1
+ */
+static const char group_text[] = LUA_CREATE_GROUP "local refused = create_group(KEYS[1], ARGV[1])\n"
+                                                  "if refused then return refused end\n"
+                                                  "return 1\n";
+
+/*
+ * acknowledge: XACK, then the counters, only for what XACK really took (DELIVERY 9).
+ *   KEYS stream, ledger, metrics
+ *   ARGV 1 group, 2 dead entries, 3 written, 4 unchanged, 5 skipped, 6 dead ops,
+ *        7 commits, 8 identities, 9 accounts, then the IDs     ->  taken
+ * XACK is first and alone: it passes while Redis is full, and what follows a write passes too
+ * (DELIVERY 4). A counter of a wrong type must not undo it: pcall. Where another consumer had taken
+ * part of the batch, nobody can tell which: the counters get their share.
+ */
+static const char acknowledge_text[] =
+    "local taken, count = 0, #ARGV - 9\n"
+    "for from = 10, #ARGV, 1000 do\n"
+    "  taken = taken + redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, from,\n"
+    "                             math.min(from + 999, #ARGV)))\n"
+    "end\n"
+    "if taken == 0 then return 0 end\n"
+    "local function share(i) return math.floor(tonumber(ARGV[i]) * taken / count) end\n"
+    "local function add(key, name, by)\n"
+    "  if by > 0 then redis.pcall('HINCRBY', key, name, by) end\n"
+    "end\n"
+    "add(KEYS[2], 'committed', taken - share(2))\n"
+    "add(KEYS[2], 'dead', share(2))\n"
+    "add(KEYS[2], 'ops_written', share(3))\n"
+    "add(KEYS[2], 'ops_unchanged', share(4))\n"
+    "add(KEYS[2], 'ops_skipped', share(5))\n"
+    "add(KEYS[2], 'ops_dead', share(6))\n"
+    "add(KEYS[3], 'totalEvents', taken)\n"
+    "add(KEYS[3], '#commit', share(7))\n"
+    "add(KEYS[3], '#identity', share(8))\n"
+    "add(KEYS[3], '#account', share(9))\n"
+    "return taken\n";
+
+/*
+ * heartbeat: the batch stays ours, only as far as it still is (DELIVERY 7: unchecked it steals back).
+ *   KEYS stream   ARGV group, consumer, first ID, last ID, limit   ->  how many are still ours
+ * JUSTID keeps the delivery count as it is.
+ */
+static const char heartbeat_text[] =
+    "local ours = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[4], ARGV[5], ARGV[2])\n"
+    "for from = 1, #ours, 1000 do\n"
+    "  local claim = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], '0'}\n"
+    "  for i = from, math.min(from + 999, #ours) do claim[#claim + 1] = ours[i][1] end\n"
+    "  claim[#claim + 1] = 'JUSTID'\n"
+    "  redis.call(unpack(claim))\n"
+    "end\n"
+    "return #ours\n";
+
+/*
+ * leave: deletes the consumer only where nothing is pending on it: what is, would never be
+ * delivered again (DELIVERY 8).
+ *   KEYS stream   ARGV group, consumer   ->  1 deleted, 0 kept
+ */
+static const char leave_text[] =
+    "local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], '-', '+', '1', ARGV[2])\n"
+    "if pending.err then return 0 end\n"
+    "if #pending > 0 then return 0 end\n"
+    "redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])\n"
+    "return 1\n";
+
+/*
+ * depth: everything about the stream at one moment.
+ *   KEYS stream, dead letters, meta, ledger   ARGV group, count limit, wanted groups...
+ *   ->  { 1 length, 2 first ID, 3 last-generated ID, 4 mark | nil, 5 mark is excluded (1/0),
+ *         6 pending, 7 undelivered, 8 undelivered is exact (1/0), 9 lag is known (1/0),
+ *         10 idle ms of the oldest pending, 11 dead letters, 12 meta epoch, 13 meta queued, 14 drained }
+ * Lag can be null, or 0 and wrong (DELIVERY 6), so it is believed only where it can be true: entries
+ * after the last delivered are counted by a bounded XRANGE, beyond the bound by the ledger.
+ */
+static const char depth_text[] = LUA_COMPARE LUA_MARK
+    "local length = redis.call('XLEN', KEYS[1])\n"
+    "local dead = redis.call('XLEN', KEYS[2])\n"
+    "local meta = redis.call('HMGET', KEYS[3], 'epoch', 'queued')\n"
+    "local first, last = '0-0', '0-0'\n"
+    "local info = redis.pcall('XINFO', 'STREAM', KEYS[1])\n"
+    "if not info.err then\n"
+    "  local stream = fields(info)\n"
+    "  last = stream['last-generated-id']\n"
+    "  if stream['first-entry'] then first = stream['first-entry'][1] end\n"
+    "end\n"
+    "local mark, groups = committed(KEYS[1], 3)\n"
+    "local drained = 1\n"
+    "for name, group in pairs(groups) do\n"
+    "  if tonumber(group.pending) > 0 or less(group['last-delivered-id'], last) then drained = 0 "
+    "end\n"
+    "end\n"
+    "local group = groups[ARGV[1]]\n"
+    "local pending, undelivered, exact, known, idle = 0, length, 1, 0, 0\n"
+    "if group then\n"
+    "  pending = tonumber(group.pending)\n"
+    "  local delivered = group['last-delivered-id']\n"
+    "  local limit = tonumber(ARGV[2])\n"
+    "  if not less(delivered, last) then\n"
+    "    undelivered = 0\n"
+    "    known = group.lag and tonumber(group.lag) == 0 and 1 or 0\n"
+    "  elseif less(delivered, first) then\n"
+    "    undelivered = length\n"
+    "    known = group.lag and tonumber(group.lag) == length and 1 or 0\n"
+    "  elseif group.lag and tonumber(group.lag) > limit and tonumber(group.lag) <= length then\n"
+    "    undelivered, known = tonumber(group.lag), 1\n"
+    "  else\n"
+    "    local after = redis.call('XRANGE', KEYS[1], '(' .. delivered, '+', 'COUNT', limit)\n"
+    "    undelivered = #after\n"
+    "    known = group.lag and tonumber(group.lag) == #after and 1 or 0\n"
+    "    if #after >= limit then\n"
+    "      local ledger = redis.call('HMGET', KEYS[4], 'appended', 'committed', 'dead')\n"
+    "      local counted = tonumber(ledger[1] or 0) - tonumber(ledger[2] or 0)\n"
+    "                      - tonumber(ledger[3] or 0) - pending\n"
+    "      undelivered = math.max(#after, math.min(counted, length))\n"
+    "      exact = 0\n"
+    "    end\n"
+    "  end\n"
+    "  if pending > 0 then\n"
+    "    local oldest = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', '1')\n"
+    "    if oldest[1] then idle = oldest[1][3] end\n"
+    "  end\n"
+    "end\n"
+    "return {length, first, last, mark and mark[1] or false, mark and mark[2] and 1 or 0, "
+    "pending,\n"
+    "        undelivered, exact, known, idle, dead, meta[1], meta[2], drained}\n";
+
+/*
+ * trim: removes whole nodes of entries that every group that counts has acknowledged. Mark and XTRIM are
+ * one moment, so a group that appears in between loses nothing. XTRIM passes while Redis is full.
+ *   KEYS stream   ARGV entries to keep, limit a call, wanted groups...   ->  {removed, length}
+ */
+static const char trim_text[] = LUA_COMPARE LUA_MARK
+    "local length = redis.call('XLEN', KEYS[1])\n"
+    "local excess = math.min(length - tonumber(ARGV[1]), tonumber(ARGV[2]))\n"
+    "if excess <= 0 then return {0, length} end\n"
+    "local mark = committed(KEYS[1], 3)\n"
+    "if not mark then return {0, length} end\n"
+    "local below = mark[1]\n"
+    "if mark[1] == '0-0' then return {0, length} end\n"
+    "local removed = redis.call('XTRIM', KEYS[1], 'MINID', '~', below, 'LIMIT', excess)\n"
+    "return {removed, length - removed}\n";
+
+/*
+ * lease: takes it where it is free, renews it where it is ours.
+ *   KEYS lease   ARGV token, ms   ->  {1} ours | {0, ms left of the other's}
+ */
+static const char lease_text[] = "local holder = redis.call('GET', KEYS[1])\n"
+                                 "if holder == ARGV[1] then\n"
+                                 "  redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
+                                 "  return {1}\n"
+                                 "end\n"
+                                 "if holder then return {0, redis.call('PTTL', KEYS[1])} end\n"
+                                 "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
+                                 "return {1}\n";
+
+/*
+ * release: gives the lease back where it is ours.
+ *   KEYS lease   ARGV token   ->  1 released, 0 it was not ours
+ */
+static const char release_text[] = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+                                   "return redis.call('DEL', KEYS[1])\n";
+
+static struct script scripts[SCRIPT_COUNT] = {
+    [SCRIPT_FIND] = {.text = {find_text, sizeof(find_text) - 1}},
+    [SCRIPT_BEGIN] = {.text = {begin_text, sizeof(begin_text) - 1}},
+    [SCRIPT_APPEND] = {.text = {append_text, sizeof(append_text) - 1}},
+    [SCRIPT_GROUP] = {.text = {group_text, sizeof(group_text) - 1}},
+    [SCRIPT_ACKNOWLEDGE] = {.text = {acknowledge_text, sizeof(acknowledge_text) - 1}},
+    [SCRIPT_HEARTBEAT] = {.text = {heartbeat_text, sizeof(heartbeat_text) - 1}},
+    [SCRIPT_LEAVE] = {.text = {leave_text, sizeof(leave_text) - 1}},
+    [SCRIPT_DEPTH] = {.text = {depth_text, sizeof(depth_text) - 1}},
+    [SCRIPT_TRIM] = {.text = {trim_text, sizeof(trim_text) - 1}},
+    [SCRIPT_LEASE] = {.text = {lease_text, sizeof(lease_text) - 1}},
+    [SCRIPT_RELEASE] = {.text = {release_text, sizeof(release_text) - 1}},
+};
+
+static void name_scripts(void)
+{
+    for (size_t i = 0; i < SCRIPT_COUNT; i++) {
+        unsigned char digest[EVP_MAX_MD_SIZE];
+        unsigned size = 0;
+        struct slice text = scripts[i].text;
+        ASSERT(EVP_Digest(text.data, text.size, digest, &size, EVP_sha1(), NULL) == 1);
+        for (unsigned at = 0; at < size; at++) {
+            (void)snprintf(scripts[i].sha1 + (size_t)2 * at, 3, "%02x", digest[at]);
+        }
+    }
+}
+
+const struct script *script_get(enum script_name name)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    ASSERT(pthread_once(&once, name_scripts) == 0);
+    return &scripts[name];
+}
+
+/* -- calls -- */
+
+void script_call_begin(struct script_call *call, enum script_name script, const struct slice *keys,
+                       size_t key_count, size_t argument_count)
+{
+    ASSERT(!call->is_sent);
+    call->script = script;
+    buffer_clear(&call->command);
+    redis_format_head(&call->command, 3 + key_count + argument_count);
+    redis_format_argument(&call->command, SLICE("EVALSHA"));
+    redis_format_argument(&call->command, slice_from_string(script_get(script)->sha1));
+    script_call_number(call, (int64_t)key_count);
+    for (size_t i = 0; i < key_count; i++) {
+        redis_format_argument(&call->command, keys[i]);
+    }
+}
+
+void script_call_argument(struct script_call *call, struct slice argument)
+{
+    redis_format_argument(&call->command, argument);
+}
+
+void script_call_number(struct script_call *call, int64_t number)
+{
+    char text[24];
+    int size = snprintf(text, sizeof(text), "%lld", (long long)number);
+    redis_format_argument(&call->command, slice_of(text, (size_t)size));
+}
+
+void script_call_formatted(struct script_call *call, struct slice arguments)
+{
+    buffer_append_slice(&call->command, arguments);
+}
+
+static void on_loaded(void *owner, struct redisReply *reply)
+{
+    /* The call behind it in the queue tells whether it worked. */
+    (void)owner;
+    (void)reply;
+}
+
+static void on_script_reply(void *owner, struct redisReply *reply);
+
+/* Redis restarted or SCRIPT FLUSH: both commands go out in order, nothing can come in between. */
+static bool reload(struct script_call *call)
+{
+    call->is_reloaded = true;
+    const struct slice load[] = {SLICE("SCRIPT"), SLICE("LOAD"), script_get(call->script)->text};
+    return redis_send(call->redis, load, 3, on_loaded, NULL) &&
+           redis_send_formatted(call->redis, buffer_slice(&call->command), on_script_reply, call);
+}
+
+static void on_script_reply(void *owner, struct redisReply *reply)
+{
+    struct script_call *call = owner;
+    if (reply_has_error(reply, "NOSCRIPT") && !call->is_reloaded && reload(call)) {
+        return;
+    }
+    call->is_sent = false;
+    call->on_reply(call->owner, reply);
+}
+
+bool script_call_send(struct script_call *call, struct redis *redis, redis_reply_callback *on_reply,
+                      void *owner)
+{
+    ASSERT(!call->is_sent);
+    call->redis = redis;
+    call->on_reply = on_reply;
+    call->owner = owner;
+    call->is_reloaded = false;
+    call->is_sent =
+        redis_send_formatted(redis, buffer_slice(&call->command), on_script_reply, call);
+    return call->is_sent;
+}
+
+void script_call_deinit(struct script_call *call)
+{
+    ASSERT(!call->is_sent);
+    buffer_deinit(&call->command);
+}
+
+char *stream_key_derive(const char *base, const char *suffix)
+{
+    size_t size = strlen(base) + strlen(suffix) + 1;
+    char *key = memory_allocate(size);
+    (void)snprintf(key, size, "%s%s", base, suffix);
+    return key;
+}

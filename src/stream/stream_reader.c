@@ -1,0 +1,658 @@
+#include "stream/stream_reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/backoff.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "stream/reader_entries.h"
+#include "stream/redis_reply.h"
+#include "stream/scripts.h"
+#include <uv.h>
+
+enum {
+    RETRY_BASE_MS = 50,
+    RETRY_LIMIT_MS = 5000,
+    HEARTBEATS_PER_IDLE = 3, /* so that one may be lost before anyone claims */
+    HEARTBEAT_MIN_MS = 20,
+    HEARTBEAT_LIMIT = 10000,
+    EXPECTED_ENTRY_BYTES = 2500,
+    AVERAGE_WEIGHT = 8, /* of what was known of the entries' size, against one new batch */
+    ACKNOWLEDGE_KEYS = 3,
+    ACKNOWLEDGE_FIXED = 9,
+    NUMBER_SIZE = 24,
+    OBJECT_SIZE = 96
+};
+
+/* Where the batch is; the state of reading follows from it and from what is due. */
+enum batch_place {
+    BATCH_NONE,
+    BATCH_HELD,          /* read; paused, or its delivery counts are asked for */
+    BATCH_OUT,           /* with the owner */
+    BATCH_ACKNOWLEDGING, /* XACK is due or in flight */
+};
+
+struct stream_reader {
+    struct redis *redis; /* NULL once closed */
+    struct stream_keys keys;
+    char *consumer, *ledger_key;
+    char object[OBJECT_SIZE];
+    struct stream_reader_options options; /* its strings are not used */
+    struct stream_reader_callbacks callbacks;
+    void *owner;
+
+    enum batch_place place;
+    struct redisReply *reply; /* under the entries */
+    struct reader_entries entries;
+    bool is_claimed;
+    struct script_call acknowledge, heartbeat, side;  /* side: group, leave */
+    char first_id[OBJECT_SIZE], last_id[OBJECT_SIZE]; /* of the batch, for the heartbeat */
+
+    uv_timer_t retry, claim, beat;
+    unsigned open_timers;
+    struct backoff backoff;
+    struct log_limit error_limit;
+    size_t average_bytes;
+    struct buffer claim_cursor;
+    bool is_busy;      /* a read, claim, group or leave is in flight */
+    bool owns_pending; /* our own pending entries are to be read first */
+    bool claim_due, group_due;
+    bool is_paused, is_closing, is_released, has_left, is_finished;
+};
+
+static void proceed(struct stream_reader *reader);
+
+/* -- retrying -- */
+
+static void on_retry(uv_timer_t *timer)
+{
+    proceed(timer->data);
+}
+
+static void retry_later(struct stream_reader *reader, const struct redisReply *reply)
+{
+    struct error error;
+    reply_error(reply, &error);
+    uint64_t wait_ms = backoff_next_ms(&reader->backoff);
+    uint64_t suppressed;
+    if (log_limit_pass(&reader->error_limit, &suppressed)) {
+        log_warning(reader->object, "Redis refuses", LOG_TEXT("error", error.text),
+                    LOG_INT("retry_ms", wait_ms), LOG_INT("suppressed", suppressed));
+    }
+    if (!reader->is_finished) {
+        ASSERT(uv_timer_start(&reader->retry, on_retry, wait_ms, 0) == 0);
+    }
+}
+
+/* True where the reply is an error and the step is to be made again. The group of a key that was
+ * deleted, evicted or flushed comes back from its first entry on. */
+static bool is_refused(struct stream_reader *reader, const struct redisReply *reply)
+{
+    if (!reply_is_error(reply)) {
+        return false;
+    }
+    reader->group_due = reader->group_due || reply_has_error(reply, "NOGROUP");
+    retry_later(reader, reply);
+    return true;
+}
+
+/* -- the batch -- */
+
+static void drop_batch(struct stream_reader *reader)
+{
+    if (reader->reply != NULL) {
+        redis_free_reply(reader->reply);
+        reader->reply = NULL;
+    }
+    reader->entries.count = 0;
+    reader->place = BATCH_NONE;
+    (void)uv_timer_stop(&reader->beat);
+}
+
+static void deliver(struct stream_reader *reader)
+{
+    struct stream_batch batch = {
+        .entries = reader->entries.items,
+        .count = reader->entries.count,
+        .bytes = reader->entries.bytes,
+        .is_claimed = reader->is_claimed,
+        .reply = reader->reply,
+    };
+    reader->place = BATCH_OUT;
+    reader->callbacks.on_batch(reader->owner, &batch);
+}
+
+static void on_heartbeat_reply(void *owner, struct redisReply *reply)
+{
+    struct stream_reader *reader = owner;
+    int64_t ours = reply_number(reply);
+    if (reply != NULL && !reply_is_error(reply) && reader->place == BATCH_OUT &&
+        ours < (int64_t)reader->entries.count) {
+        log_debug(reader->object, "others took over part of the batch",
+                  LOG_INT("batch", reader->entries.count), LOG_INT("ours", ours));
+    }
+}
+
+static void on_beat(uv_timer_t *timer)
+{
+    struct stream_reader *reader = timer->data;
+    if (reader->heartbeat.is_sent || !redis_is_ready(reader->redis)) {
+        return;
+    }
+    const struct slice key = slice_from_string(reader->keys.key);
+    script_call_begin(&reader->heartbeat, SCRIPT_HEARTBEAT, &key, 1, 5);
+    script_call_argument(&reader->heartbeat, slice_from_string(reader->keys.group));
+    script_call_argument(&reader->heartbeat, slice_from_string(reader->consumer));
+    script_call_argument(&reader->heartbeat, slice_from_string(reader->first_id));
+    script_call_argument(&reader->heartbeat, slice_from_string(reader->last_id));
+    script_call_number(&reader->heartbeat, HEARTBEAT_LIMIT);
+    script_call_send(&reader->heartbeat, reader->redis, on_heartbeat_reply, reader);
+}
+
+static void start_heartbeat(struct stream_reader *reader)
+{
+    uint64_t period = reader->options.claim_min_idle_ms / HEARTBEATS_PER_IDLE;
+    if (period < HEARTBEAT_MIN_MS) {
+        period = HEARTBEAT_MIN_MS;
+    }
+    struct slice first = reader->entries.ids[0];
+    struct slice last = reader->entries.ids[reader->entries.count - 1];
+    (void)snprintf(reader->first_id, sizeof(reader->first_id), "%.*s", SLICE_ARGS(first));
+    (void)snprintf(reader->last_id, sizeof(reader->last_id), "%.*s", SLICE_ARGS(last));
+    ASSERT(uv_timer_start(&reader->beat, on_beat, period, period) == 0);
+}
+
+/* -- deleted entries -- */
+
+static void tell_deleted(struct stream_reader *reader, size_t count)
+{
+    if (count > 0) {
+        log_warning(reader->object, "entries were deleted before they were read",
+                    LOG_INT("count", count));
+        reader->callbacks.on_deleted(reader->owner, (uint32_t)count);
+    }
+}
+
+static void on_deleted_acknowledged(void *owner, struct redisReply *reply)
+{
+    if (reply != NULL && !reply_is_error(reply)) {
+        tell_deleted(owner, (size_t)reply_number(reply));
+    }
+}
+
+/* They would come back as nil for ever. Where the reply is lost, they come back once more. */
+static void acknowledge_deleted(struct stream_reader *reader)
+{
+    size_t count = reader->entries.deleted_count;
+    if (count == 0) {
+        return;
+    }
+    struct buffer command = {0};
+    redis_format_head(&command, 3 + count);
+    redis_format_argument(&command, SLICE("XACK"));
+    redis_format_argument(&command, slice_from_string(reader->keys.key));
+    redis_format_argument(&command, slice_from_string(reader->keys.group));
+    for (size_t i = 0; i < count; i++) {
+        redis_format_argument(&command, reader->entries.deleted[i]);
+    }
+    if (!redis_send_formatted(reader->redis, buffer_slice(&command), on_deleted_acknowledged,
+                              reader)) {
+        log_debug(reader->object, "deleted entries wait for the connection",
+                  LOG_INT("count", count));
+    }
+    buffer_deinit(&command);
+}
+
+/* -- taking entries -- */
+
+static void hold_or_deliver(struct stream_reader *reader)
+{
+    if (reader->is_closing) {
+        drop_batch(reader); /* stays pending on us: the next run begins with it */
+    } else if (!reader->is_paused) {
+        deliver(reader);
+    }
+}
+
+static void on_deliveries(void *owner, struct redisReply *reply)
+{
+    struct stream_reader *reader = owner;
+    reader->is_busy = false;
+    if (reply == NULL) {
+        drop_batch(reader);
+        proceed(reader);
+        return;
+    }
+    if (reply_is_array(reply)) {
+        reader_entries_note_deliveries(&reader->entries, reply);
+    }
+    hold_or_deliver(reader);
+    proceed(reader);
+}
+
+static bool ask_deliveries(struct stream_reader *reader)
+{
+    char number[NUMBER_SIZE];
+    (void)snprintf(number, sizeof(number), "%d", HEARTBEAT_LIMIT);
+    const struct slice command[] = {SLICE("XPENDING"),
+                                    slice_from_string(reader->keys.key),
+                                    slice_from_string(reader->keys.group),
+                                    slice_from_string(reader->first_id),
+                                    slice_from_string(reader->last_id),
+                                    slice_from_string(number),
+                                    slice_from_string(reader->consumer)};
+    reader->is_busy = redis_send(reader->redis, command, 7, on_deliveries, reader);
+    return reader->is_busy;
+}
+
+static void note_size(struct stream_reader *reader)
+{
+    size_t batch_average = reader->entries.bytes / reader->entries.count;
+    reader->average_bytes =
+        (reader->average_bytes * (AVERAGE_WEIGHT - 1) + batch_average) / AVERAGE_WEIGHT;
+}
+
+/* Takes over the reply whose `list` holds entries. */
+static void take_entries(struct stream_reader *reader, struct redisReply *reply, bool is_claimed,
+                         size_t list_path[], size_t depth)
+{
+    reader->reply = redis_keep_reply(reply);
+    const struct redisReply *list = reader->reply;
+    for (size_t i = 0; i < depth; i++) {
+        list = reply_element(list, list_path[i]);
+    }
+    reader_entries_parse(&reader->entries, list);
+    acknowledge_deleted(reader);
+    reader->owns_pending = reader->owns_pending || reader->entries.lost > 0;
+    if (reader->entries.count == 0) {
+        drop_batch(reader);
+        return;
+    }
+    reader->place = BATCH_HELD;
+    reader->is_claimed = is_claimed;
+    note_size(reader);
+    start_heartbeat(reader);
+    if (!is_claimed) {
+        hold_or_deliver(reader); /* fresh: never delivered before */
+    } else if (!ask_deliveries(reader)) {
+        drop_batch(reader);
+    }
+}
+
+/* -- reading -- */
+
+static void format_count(struct stream_reader *reader, char *text)
+{
+    size_t fitting = reader->options.batch_bytes / (reader->average_bytes + 1);
+    size_t count = fitting < reader->options.batch_size ? fitting : reader->options.batch_size;
+    (void)snprintf(text, NUMBER_SIZE, "%zu", count > 0 ? count : 1);
+}
+
+static void on_read_reply(void *owner, struct redisReply *reply)
+{
+    struct stream_reader *reader = owner;
+    bool was_own = reader->owns_pending;
+    reader->is_busy = false;
+    if (reply != NULL && !is_refused(reader, reply)) {
+        backoff_reset(&reader->backoff);
+        size_t path[] = {0, 1}; /* [[key, entries]] */
+        size_t count = reply_count(reply_element(reply_element(reply, 0), 1));
+        if (was_own && count == 0) {
+            reader->owns_pending = false;
+        }
+        if (count > 0) {
+            take_entries(reader, reply, was_own, path, 2);
+        }
+    }
+    proceed(reader);
+}
+
+static void send_read(struct stream_reader *reader)
+{
+    char count[NUMBER_SIZE];
+    char block[NUMBER_SIZE];
+    format_count(reader, count);
+    (void)snprintf(block, sizeof(block), "%u", reader->options.block_ms);
+    struct slice command[12];
+    size_t used = 0;
+    command[used++] = SLICE("XREADGROUP");
+    command[used++] = SLICE("GROUP");
+    command[used++] = slice_from_string(reader->keys.group);
+    command[used++] = slice_from_string(reader->consumer);
+    command[used++] = SLICE("COUNT");
+    command[used++] = slice_from_string(count);
+    if (!reader->owns_pending) {
+        command[used++] = SLICE("BLOCK");
+        command[used++] = slice_from_string(block);
+    }
+    command[used++] = SLICE("STREAMS");
+    command[used++] = slice_from_string(reader->keys.key);
+    /* Each batch is acknowledged before the next is read, so "0" always gives what is left. */
+    command[used++] = reader->owns_pending ? SLICE("0") : SLICE(">");
+    reader->is_busy = redis_send(reader->redis, command, used, on_read_reply, reader);
+}
+
+/* -- claiming -- */
+
+static void on_claim_reply(void *owner, struct redisReply *reply)
+{
+    struct stream_reader *reader = owner;
+    reader->is_busy = false;
+    if (reply != NULL && !is_refused(reader, reply)) {
+        backoff_reset(&reader->backoff);
+        struct slice cursor = reply_text(reply_element(reply, 0));
+        buffer_clear(&reader->claim_cursor);
+        buffer_append_slice(&reader->claim_cursor, cursor);
+        reader->claim_due = cursor.size > 0 && !slice_equals(cursor, SLICE("0-0"));
+        size_t deleted = reply_count(reply_element(reply, 2)); /* Redis 7: already off the list */
+        size_t path[] = {1};
+        if (reply_count(reply_element(reply, 1)) > 0) {
+            take_entries(reader, reply, true, path, 1);
+        }
+        tell_deleted(reader, deleted);
+    }
+    proceed(reader);
+}
+
+static void send_claim(struct stream_reader *reader)
+{
+    char count[NUMBER_SIZE];
+    char idle[NUMBER_SIZE];
+    format_count(reader, count);
+    (void)snprintf(idle, sizeof(idle), "%llu",
+                   (unsigned long long)reader->options.claim_min_idle_ms);
+    bool is_first = reader->claim_cursor.size == 0;
+    const struct slice command[] = {
+        SLICE("XAUTOCLAIM"),
+        slice_from_string(reader->keys.key),
+        slice_from_string(reader->keys.group),
+        slice_from_string(reader->consumer),
+        slice_from_string(idle),
+        is_first ? SLICE("0-0") : buffer_slice(&reader->claim_cursor),
+        SLICE("COUNT"),
+        slice_from_string(count),
+    };
+    reader->is_busy = redis_send(reader->redis, command, 8, on_claim_reply, reader);
+}
+
+static void on_claim_timer(uv_timer_t *timer)
+{
+    struct stream_reader *reader = timer->data;
+    reader->claim_due = true;
+    proceed(reader);
+}
+
+/* -- the group -- */
+
+static void on_group_reply(void *owner, struct redisReply *reply)
+{
+    struct stream_reader *reader = owner;
+    reader->is_busy = false;
+    if (reply != NULL && !is_refused(reader, reply)) {
+        reader->group_due = false;
+        log_info(reader->object, "created the consumer group",
+                 LOG_TEXT("group", reader->keys.group));
+    }
+    proceed(reader);
+}
+
+static void send_group(struct stream_reader *reader)
+{
+    const struct slice key = slice_from_string(reader->keys.key);
+    script_call_begin(&reader->side, SCRIPT_GROUP, &key, 1, 1);
+    script_call_argument(&reader->side, slice_from_string(reader->keys.group));
+    reader->is_busy = script_call_send(&reader->side, reader->redis, on_group_reply, reader);
+}
+
+/* -- acknowledging -- */
+
+static void on_acknowledge_reply(void *owner, struct redisReply *reply)
+{
+    struct stream_reader *reader = owner;
+    if (reader->place != BATCH_ACKNOWLEDGING || reply == NULL) {
+        proceed(reader); /* a lost one goes out again: XACK twice takes nothing the second time */
+        return;
+    }
+    if (reply_is_error(reply)) {
+        retry_later(reader, reply);
+        return;
+    }
+    backoff_reset(&reader->backoff);
+    drop_batch(reader);
+    reader->callbacks.on_acknowledged(reader->owner, (uint32_t)reply_number(reply));
+    proceed(reader);
+}
+
+static void format_verdict(struct script_call *call, const struct stream_verdict *verdict)
+{
+    script_call_number(call, verdict->dead_entries);
+    script_call_number(call, verdict->written);
+    script_call_number(call, verdict->unchanged);
+    script_call_number(call, verdict->skipped);
+    script_call_number(call, verdict->dead);
+    script_call_number(call, verdict->commits);
+    script_call_number(call, verdict->identities);
+    script_call_number(call, verdict->accounts);
+}
+
+void stream_reader_acknowledge(struct stream_reader *reader, const struct stream_verdict *verdict)
+{
+    ASSERT(reader->place == BATCH_OUT);
+    const struct slice keys[ACKNOWLEDGE_KEYS] = {slice_from_string(reader->keys.key),
+                                                 slice_from_string(reader->ledger_key),
+                                                 SLICE("cluster:metrics")};
+    struct reader_entries *entries = &reader->entries;
+    script_call_begin(&reader->acknowledge, SCRIPT_ACKNOWLEDGE, keys, ACKNOWLEDGE_KEYS,
+                      ACKNOWLEDGE_FIXED + entries->count);
+    script_call_argument(&reader->acknowledge, slice_from_string(reader->keys.group));
+    format_verdict(&reader->acknowledge, verdict);
+    for (size_t i = 0; i < entries->count; i++) {
+        script_call_argument(&reader->acknowledge, entries->ids[i]);
+    }
+    reader->place = BATCH_ACKNOWLEDGING;
+    redis_free_reply(reader->reply);
+    reader->reply = NULL;
+    proceed(reader);
+}
+
+void stream_reader_release(struct stream_reader *reader)
+{
+    reader->is_released = true;
+    drop_batch(reader);
+    proceed(reader);
+}
+
+/* -- closing -- */
+
+static void destroy(struct stream_reader *reader)
+{
+    struct stream_reader_callbacks callbacks = reader->callbacks;
+    void *owner = reader->owner;
+    ASSERT(reader->reply == NULL);
+    script_call_deinit(&reader->acknowledge);
+    script_call_deinit(&reader->heartbeat);
+    script_call_deinit(&reader->side);
+    reader_entries_deinit(&reader->entries);
+    buffer_deinit(&reader->claim_cursor);
+    free(reader->consumer);
+    free(reader->ledger_key);
+    free(reader);
+    callbacks.on_closed(owner);
+}
+
+static void on_part_closed(struct stream_reader *reader)
+{
+    if (reader->redis == NULL && reader->open_timers == 0) {
+        destroy(reader);
+    }
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct stream_reader *reader = handle->data;
+    reader->open_timers--;
+    on_part_closed(reader);
+}
+
+static void finish(struct stream_reader *reader)
+{
+    if (reader->is_finished) {
+        return;
+    }
+    reader->is_finished = true;
+    drop_batch(reader);
+    redis_close(reader->redis);
+    uv_close((uv_handle_t *)&reader->retry, on_timer_closed);
+    uv_close((uv_handle_t *)&reader->claim, on_timer_closed);
+    uv_close((uv_handle_t *)&reader->beat, on_timer_closed);
+}
+
+static void on_leave_reply(void *owner, struct redisReply *reply)
+{
+    (void)reply; /* kept where something is pending or Redis is away: both are fine */
+    struct stream_reader *reader = owner;
+    reader->is_busy = false;
+    finish(reader);
+}
+
+static void leave(struct stream_reader *reader)
+{
+    const struct slice key = slice_from_string(reader->keys.key);
+    script_call_begin(&reader->side, SCRIPT_LEAVE, &key, 1, 2);
+    script_call_argument(&reader->side, slice_from_string(reader->keys.group));
+    script_call_argument(&reader->side, slice_from_string(reader->consumer));
+    reader->is_busy = script_call_send(&reader->side, reader->redis, on_leave_reply, reader);
+    if (!reader->is_busy) {
+        finish(reader);
+    }
+}
+
+void stream_reader_close(struct stream_reader *reader)
+{
+    if (reader->is_closing) {
+        return;
+    }
+    reader->is_closing = true;
+    if (reader->place == BATCH_HELD && !reader->is_busy) {
+        drop_batch(reader);
+    }
+    proceed(reader);
+}
+
+/* -- the decision -- */
+
+static void read_next(struct stream_reader *reader)
+{
+    if (reader->group_due) {
+        send_group(reader);
+    } else if (reader->owns_pending || !reader->claim_due) {
+        send_read(reader);
+    } else {
+        send_claim(reader);
+    }
+}
+
+static void proceed(struct stream_reader *reader)
+{
+    if (reader->is_finished) {
+        return;
+    }
+    bool can_send = redis_is_ready(reader->redis) && !reader->is_busy &&
+                    !uv_is_active((uv_handle_t *)&reader->retry);
+    if (reader->place == BATCH_ACKNOWLEDGING) {
+        if (can_send && !reader->acknowledge.is_sent) {
+            script_call_send(&reader->acknowledge, reader->redis, on_acknowledge_reply, reader);
+        }
+        return;
+    }
+    if (reader->place != BATCH_NONE || reader->is_busy) {
+        return;
+    }
+    if (reader->is_closing) {
+        leave(reader);
+        return;
+    }
+    if (can_send && !reader->is_paused && !reader->is_released) {
+        read_next(reader);
+    }
+}
+
+void stream_reader_pause(struct stream_reader *reader)
+{
+    reader->is_paused = true;
+}
+
+void stream_reader_resume(struct stream_reader *reader)
+{
+    reader->is_paused = false;
+    if (reader->place == BATCH_HELD && !reader->is_busy) {
+        hold_or_deliver(reader);
+    }
+    proceed(reader);
+}
+
+/* -- the connection -- */
+
+static void on_ready(void *owner)
+{
+    struct stream_reader *reader = owner;
+    /* A reply may have been lost after Redis noted its entries as ours. */
+    reader->owns_pending = true;
+    if (!reader->is_finished) {
+        (void)uv_timer_stop(&reader->retry);
+    }
+    proceed(reader);
+}
+
+static void on_lost(void *owner, const struct error *error)
+{
+    (void)error; /* redis.c logs it */
+    proceed(owner);
+}
+
+static void on_redis_closed(void *owner)
+{
+    struct stream_reader *reader = owner;
+    reader->redis = NULL;
+    on_part_closed(reader);
+}
+
+static void init_timer(struct stream_reader *reader, struct uv_loop_s *loop, uv_timer_t *timer)
+{
+    ASSERT(uv_timer_init(loop, timer) == 0);
+    timer->data = reader;
+    reader->open_timers++;
+}
+
+struct stream_reader *stream_reader_open(struct uv_loop_s *loop,
+                                         const struct stream_reader_options *options,
+                                         const struct stream_reader_callbacks *callbacks,
+                                         void *owner)
+{
+    static const struct redis_callbacks redis_callbacks = {
+        .on_ready = on_ready,
+        .on_lost = on_lost,
+        .on_closed = on_redis_closed,
+    };
+    struct stream_reader *reader = memory_allocate(sizeof(*reader));
+    reader->options = *options;
+    reader->keys = options->keys;
+    reader->consumer = memory_copy_string(options->consumer);
+    reader->ledger_key = stream_key_derive(options->keys.key, ":ledger");
+    (void)snprintf(reader->object, sizeof(reader->object), "stream_reader[%s]", options->consumer);
+    reader->callbacks = *callbacks;
+    reader->owner = owner;
+    reader->average_bytes = EXPECTED_ENTRY_BYTES;
+    reader->backoff = (struct backoff){.base_ms = RETRY_BASE_MS, .limit_ms = RETRY_LIMIT_MS};
+    init_timer(reader, loop, &reader->retry);
+    init_timer(reader, loop, &reader->claim);
+    init_timer(reader, loop, &reader->beat);
+    if (options->claims) {
+        ASSERT(uv_timer_start(&reader->claim, on_claim_timer, options->claim_interval_ms,
+                              options->claim_interval_ms) == 0);
+    }
+    reader->redis = redis_open(loop, &options->redis, &redis_callbacks, reader);
+    return reader;
+}
