@@ -1,0 +1,67 @@
+# What `./dev test`, `./dev check` and `./dev fmt` do. Sourced by ./dev, whose functions it uses.
+
+run_ctest() { # FOLDER LABELS
+    (cd "$1" && ctest --output-on-failure -j2 -L "$2") | tee "$1/ctest.log" || return 1
+}
+
+run_pytest() { # FOLDER
+    STANDPIPE_BUILD=$1 "$PYTHON" -m pytest "$ROOT/test/e2e" | tee "$1/pytest.log" || return 1
+}
+
+test_all() {
+    local what=all folder="$ROOT/build/test" options=(-DSTANDPIPE_SANITIZE=OFF) status=0 ran=() argument
+    for argument in "$@"; do
+        case $argument in
+        unit | flow | e2e | all) what=$argument ;;
+        --sanitize) folder="$ROOT/build/sanitize" options=(-DSTANDPIPE_SANITIZE=ON) ;;
+        *) DIE_STATUS=2 die "test: $argument: expected unit, flow, e2e, all or --sanitize" ;;
+        esac
+    done
+    install_packages build run test
+    configure RelWithDebInfo "$folder" "${options[@]}" -DSTANDPIPE_TESTS=ON
+    build "$folder"
+    case $what in
+    all) run_ctest "$folder" 'unit|flow' || status=1; ran+=(ctest) ;;
+    unit | flow) run_ctest "$folder" "$what" || status=1; ran+=(ctest) ;;
+    esac
+    case $what in
+    all | e2e) run_pytest "$folder" || status=1; ran+=(pytest) ;;
+    esac
+    for argument in "${ran[@]}"; do
+        case $argument in
+        ctest) grep -h 'tests passed\|tests failed\|No tests' "$folder/ctest.log" | sed 's/^/dev: ctest: /' || true ;;
+        pytest) tail -n 1 "$folder/pytest.log" | sed 's/^/dev: pytest: /' ;;
+        esac
+    done
+    return "$status"
+}
+
+c_files() { # all, or those that differ from HEAD
+    if [ "${1:-}" = --changed ]; then
+        { git -C "$ROOT" diff --name-only --diff-filter=d HEAD -- '*.[ch]' && git -C "$ROOT" ls-files -o --exclude-standard -- '*.[ch]'; } | sort -u
+    else
+        git -C "$ROOT" ls-files -co --exclude-standard -- '*.[ch]'
+    fi
+}
+
+check() {
+    local status=0 files
+    install_packages build test check
+    configure RelWithDebInfo "$ROOT/build/test" -DSTANDPIPE_SANITIZE=OFF -DSTANDPIPE_TESTS=ON
+    cd "$ROOT"
+    mapfile -t files < <(c_files "${1:-}")
+    if [ "${#files[@]}" -gt 0 ]; then
+        clang-format --dry-run -Werror "${files[@]}" || status=1
+        printf '%s\n' "${files[@]}" | { grep '\.c$' || true; } |
+            xargs -r -P2 -n4 clang-tidy -p "$ROOT/build/test" --quiet 2>/dev/null || status=1
+    fi
+    "$ROOT/test/layers/check" || status=1
+    [ "$status" -ne 0 ] || say "check: nothing to say about ${#files[@]} files"
+    return "$status"
+}
+
+format() {
+    install_packages check
+    cd "$ROOT"
+    c_files | xargs -r clang-format -i
+}
