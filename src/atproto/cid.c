@@ -18,10 +18,12 @@ bool varint_take(struct slice *bytes, uint64_t *number)
     for (size_t i = 0; i < limit; i++) {
         uint8_t byte = (uint8_t)bytes->data[i];
         value |= (uint64_t)(byte & 0x7f) << (7 * i);
-        if (byte >= 0x80)
+        if (byte >= 0x80) {
             continue;
-        if (byte == 0 && i > 0)
+        }
+        if (byte == 0 && i > 0) {
             return false; /* not minimal */
+        }
         *number = value;
         *bytes = slice_skip(*bytes, i + 1);
         return true;
@@ -44,21 +46,25 @@ static bool has_blessed_head(struct slice bytes)
 
 size_t cid_prefix_size(struct slice bytes)
 {
-    if (has_blessed_head(bytes))
+    if (has_blessed_head(bytes)) {
         return CID_SIZE;
-    if (is_v0(bytes))
+    }
+    if (is_v0(bytes)) {
         return CID_V0_SIZE;
+    }
     struct slice rest = bytes;
     uint64_t version;
     uint64_t codec;
     uint64_t hash;
     uint64_t digest_size;
     if (!varint_take(&rest, &version) || version != 1 || !varint_take(&rest, &codec) ||
-        !varint_take(&rest, &hash) || !varint_take(&rest, &digest_size))
+        !varint_take(&rest, &hash) || !varint_take(&rest, &digest_size)) {
         return 0;
+    }
     size_t head = bytes.size - rest.size;
-    if (digest_size > rest.size || head + digest_size > CID_SIZE_MAX)
+    if (digest_size > rest.size || head + digest_size > CID_SIZE_MAX) {
         return 0;
+    }
     return head + (size_t)digest_size;
 }
 
@@ -86,8 +92,9 @@ static void append_base58(struct buffer *out, struct slice cid)
         }
     }
     char *to = buffer_reserve(out, BASE58_SIZE);
-    for (size_t i = 0; i < BASE58_SIZE; i++)
+    for (size_t i = 0; i < BASE58_SIZE; i++) {
         to[i] = alphabet[digits[i]];
+    }
     out->size += BASE58_SIZE;
 }
 

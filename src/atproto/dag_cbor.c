@@ -202,8 +202,9 @@ static bool fail(struct dag_reader *reader, enum invalid_reason reason)
 /* True where reading may go on. */
 static bool note_break(struct dag_reader *reader, enum invalid_reason reason)
 {
-    if (!reader->is_lenient)
+    if (!reader->is_lenient) {
         return fail(reader, reason);
+    }
     reader->breaks |= invalid_bit(reason);
     return true;
 }
@@ -211,38 +212,46 @@ static bool note_break(struct dag_reader *reader, enum invalid_reason reason)
 /* Bytes that the shortest head for `number` has (RFC 8949 part 4.1). */
 static size_t minimal_head(uint64_t number)
 {
-    if (number < 24)
+    if (number < 24) {
         return 1;
-    if (number <= UINT8_MAX)
+    }
+    if (number <= UINT8_MAX) {
         return 2;
-    if (number <= UINT16_MAX)
+    }
+    if (number <= UINT16_MAX) {
         return 3;
+    }
     return number <= UINT32_MAX ? 5 : 9;
 }
 
 static bool check_head(struct dag_reader *reader, const struct token *token, size_t read)
 {
     const struct dag_item *item = token->item;
-    if (token->is_indefinite)
+    if (token->is_indefinite) {
         return fail(reader, INVALID_INDEFINITE);
+    }
     if (item->kind == DAG_FLOAT) {
         bool is_allowed = !reader->is_lenient && !token->is_short_float && isfinite(item->real);
         return is_allowed || note_break(reader, INVALID_FLOAT);
     }
-    if (item->kind == DAG_UNDEFINED)
+    if (item->kind == DAG_UNDEFINED) {
         return note_break(reader, INVALID_UNDEFINED);
-    if (item->kind == DAG_FALSE || item->kind == DAG_TRUE || item->kind == DAG_NULL)
+    }
+    if (item->kind == DAG_FALSE || item->kind == DAG_TRUE || item->kind == DAG_NULL) {
         return true;
-    if (read - item->bytes.size != minimal_head(item->number))
+    }
+    if (read - item->bytes.size != minimal_head(item->number)) {
         return note_break(reader, INVALID_NOT_MINIMAL);
+    }
     return true;
 }
 
 static bool read_head(struct dag_reader *reader, struct dag_item *item)
 {
     size_t left = (size_t)(reader->end - reader->next);
-    if (left == 0)
+    if (left == 0) {
         return fail(reader, INVALID_TRUNCATED);
+    }
     *item = (struct dag_item){0};
     uint8_t first = reader->next[0];
     if (first >> 5 == MAJOR_TAG && (first & 0x1f) <= TAG_DIRECT_MAX) {
@@ -254,10 +263,12 @@ static bool read_head(struct dag_reader *reader, struct dag_item *item)
     }
     struct token token = {.item = item};
     struct cbor_decoder_result result = cbor_stream_decode(reader->next, left, &callbacks, &token);
-    if (result.status == CBOR_DECODER_NEDATA)
+    if (result.status == CBOR_DECODER_NEDATA) {
         return fail(reader, INVALID_TRUNCATED);
-    if (result.status != CBOR_DECODER_FINISHED)
+    }
+    if (result.status != CBOR_DECODER_FINISHED) {
         return fail(reader, INVALID_MALFORMED);
+    }
     reader->next += result.read;
     return check_head(reader, &token, result.read);
 }
@@ -266,16 +277,20 @@ static bool read_head(struct dag_reader *reader, struct dag_item *item)
 static bool read_tagged(struct dag_reader *reader, struct dag_item *item)
 {
     bool is_link = item->number == TAG_LINK;
-    if (!is_link && !note_break(reader, INVALID_TAG))
+    if (!is_link && !note_break(reader, INVALID_TAG)) {
         return false;
-    if (!read_head(reader, item))
+    }
+    if (!read_head(reader, item)) {
         return false;
-    if (!is_link)
+    }
+    if (!is_link) {
         return true;
+    }
     bool is_prefixed =
         item->kind == DAG_BYTES && item->bytes.size > 1 && item->bytes.data[0] == '\0';
-    if (!is_prefixed || !cid_is_well_formed(slice_skip(item->bytes, 1)))
+    if (!is_prefixed || !cid_is_well_formed(slice_skip(item->bytes, 1))) {
         return note_break(reader, INVALID_LINK);
+    }
     item->kind = DAG_LINK;
     item->bytes = slice_skip(item->bytes, 1);
     return true;
@@ -285,13 +300,16 @@ static bool check_key_order(struct dag_reader *reader, struct dag_level *level, 
 {
     struct slice last = level->last_key;
     level->last_key = key;
-    if (last.data == NULL)
+    if (last.data == NULL) {
         return true;
-    if (last.size != key.size)
+    }
+    if (last.size != key.size) {
         return last.size < key.size || note_break(reader, INVALID_UNSORTED_KEYS);
+    }
     int order = memcmp(last.data, key.data, key.size);
-    if (order == 0)
+    if (order == 0) {
         return note_break(reader, INVALID_DUPLICATE_KEY);
+    }
     return order < 0 || note_break(reader, INVALID_UNSORTED_KEYS);
 }
 
@@ -300,14 +318,17 @@ static bool enter_item(struct dag_reader *reader, struct dag_item *item)
 {
     struct dag_level *level = dag_reader_level(reader);
     level->left--;
-    if (!level->is_map)
+    if (!level->is_map) {
         return true;
+    }
     item->is_key = level->is_key_next;
     level->is_key_next = !level->is_key_next;
-    if (!item->is_key)
+    if (!item->is_key) {
         return true;
-    if (item->kind != DAG_TEXT)
+    }
+    if (item->kind != DAG_TEXT) {
         return fail(reader, INVALID_KEY_NOT_TEXT);
+    }
     return check_key_order(reader, level, item->bytes);
 }
 
@@ -323,12 +344,15 @@ static bool open_container(struct dag_reader *reader, const struct dag_item *ite
     bool is_map = item->kind == DAG_MAP;
     size_t left = (size_t)(reader->end - reader->next);
     /* Every item takes a byte at least: a count that cannot be true ends it before any work. */
-    if (item->number > (is_map ? left / 2 : left))
+    if (item->number > (is_map ? left / 2 : left)) {
         return fail(reader, INVALID_TRUNCATED);
-    if (reader->depth == reader->depth_max)
+    }
+    if (reader->depth == reader->depth_max) {
         return fail(reader, INVALID_TOO_DEEP);
-    if (reader->depth == reader->stack->capacity)
+    }
+    if (reader->depth == reader->stack->capacity) {
         grow_stack(reader->stack);
+    }
     reader->stack->levels[reader->depth++] = (struct dag_level){
         .left = is_map ? item->number * 2 : item->number, .is_map = is_map, .is_key_next = is_map};
     return true;
@@ -341,28 +365,37 @@ bool dag_reader_next(struct dag_reader *reader, struct dag_item *item)
         reader->depth--;
         return true;
     }
-    if (!read_head(reader, item))
+    if (!read_head(reader, item)) {
         return false;
-    while (item->kind == DAG_TAG)
-        if (!read_tagged(reader, item))
+    }
+    while (item->kind == DAG_TAG) {
+        if (!read_tagged(reader, item)) {
             return false;
-    if (reader->depth > 0 && !enter_item(reader, item))
+        }
+    }
+    if (reader->depth > 0 && !enter_item(reader, item)) {
         return false;
-    if (item->kind == DAG_ARRAY || item->kind == DAG_MAP)
+    }
+    if (item->kind == DAG_ARRAY || item->kind == DAG_MAP) {
         return open_container(reader, item);
-    if (item->kind == DAG_TEXT && !reader->is_lenient && !utf8_is_valid(item->bytes))
+    }
+    if (item->kind == DAG_TEXT && !reader->is_lenient && !utf8_is_valid(item->bytes)) {
         return fail(reader, INVALID_UTF8);
+    }
     return true;
 }
 
 bool dag_reader_skip(struct dag_reader *reader, const struct dag_item *item)
 {
-    if (item->kind != DAG_ARRAY && item->kind != DAG_MAP)
+    if (item->kind != DAG_ARRAY && item->kind != DAG_MAP) {
         return true;
+    }
     size_t outer = reader->depth - 1;
     struct dag_item inner;
-    while (reader->depth > outer)
-        if (!dag_reader_next(reader, &inner))
+    while (reader->depth > outer) {
+        if (!dag_reader_next(reader, &inner)) {
             return false;
+        }
+    }
     return true;
 }

@@ -71,10 +71,12 @@ static enum parse_result refuse(char *reason, const char *format, ...)
 
 static size_t find_key(struct slice key, const char *const *keys, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (key.size > 0 && keys[i][0] == key.data[0] &&
-            slice_equals(key, slice_from_string(keys[i])))
+            slice_equals(key, slice_from_string(keys[i]))) {
             return i;
+        }
+    }
     return count;
 }
 
@@ -113,10 +115,12 @@ static bool read_op_value(struct json_scan *scan, struct event_op *op, size_t ke
 
 static enum op_action action_of(struct slice action)
 {
-    if (slice_equals(action, SLICE("create")))
+    if (slice_equals(action, SLICE("create"))) {
         return OP_CREATE;
-    if (slice_equals(action, SLICE("update")))
+    }
+    if (slice_equals(action, SLICE("update"))) {
         return OP_UPDATE;
+    }
     return slice_equals(action, SLICE("delete")) ? OP_DELETE : OP_UNKNOWN;
 }
 
@@ -127,24 +131,29 @@ static bool read_op(struct json_scan *scan, struct event_op *op)
     struct slice key;
     unsigned seen = 0;
     bool is_first = true;
-    if (!json_scan_open(scan, '{'))
+    if (!json_scan_open(scan, '{')) {
         return false;
+    }
     while (json_scan_object_next(scan, &is_first, &key)) {
         size_t number = find_key(key, op_keys, OP_KEY_COUNT);
-        if (number < OP_KEY_COUNT && !note_seen(scan, &seen, number))
+        if (number < OP_KEY_COUNT && !note_seen(scan, &seen, number)) {
             return false;
-        if (!read_op_value(scan, op, number, &action))
+        }
+        if (!read_op_value(scan, op, number, &action)) {
             return false;
+        }
     }
-    if (scan->problem != NULL)
+    if (scan->problem != NULL) {
         return false;
+    }
     if ((seen & 1U << OP_ACTION) == 0 || (seen & 1U << OP_PATH) == 0) {
         scan->problem = "an op without action or path";
         return false;
     }
     op->action = action_of(action);
-    if (op->action != OP_DELETE && op->record.size == 0)
+    if (op->action != OP_DELETE && op->record.size == 0) {
         op->record = SLICE("null");
+    }
     (void)entry_path_split(op->path, &op->collection, &op->rkey);
     return true;
 }
@@ -152,12 +161,14 @@ static bool read_op(struct json_scan *scan, struct event_op *op)
 static struct event_op *grow_ops(struct arena *arena, struct event_op *ops, size_t count,
                                  size_t *capacity)
 {
-    if (count < *capacity)
+    if (count < *capacity) {
         return ops;
+    }
     *capacity = *capacity == 0 ? OPS_MINIMUM : *capacity * 2;
     struct event_op *grown = arena_allocate(arena, *capacity * sizeof(*ops));
-    if (count > 0)
+    if (count > 0) {
         memcpy(grown, ops, count * sizeof(*ops));
+    }
     return grown;
 }
 
@@ -166,12 +177,14 @@ static bool read_ops(struct json_scan *scan, struct event *event)
     struct event_op *ops = NULL;
     size_t capacity = 0;
     bool is_first = true;
-    if (!json_scan_open(scan, '['))
+    if (!json_scan_open(scan, '[')) {
         return false;
+    }
     while (json_scan_array_next(scan, &is_first)) {
         ops = grow_ops(scan->arena, ops, event->op_count, &capacity);
-        if (!read_op(scan, &ops[event->op_count]))
+        if (!read_op(scan, &ops[event->op_count])) {
             return false;
+        }
         event->op_count++;
     }
     event->ops = ops;
@@ -223,10 +236,12 @@ static bool read_member(struct parsing *parsing, struct slice name)
 {
     size_t key = find_key(name, data_keys, DATA_KEY_COUNT);
     struct slice ignored;
-    if (!is_wanted(parsing->event->type, key))
+    if (!is_wanted(parsing->event->type, key)) {
         return json_scan_value(&parsing->scan, &ignored);
-    if (!note_seen(&parsing->scan, &parsing->seen, key))
+    }
+    if (!note_seen(&parsing->scan, &parsing->seen, key)) {
         return false;
+    }
     return read_data_value(parsing, (enum data_key)key);
 }
 
@@ -236,12 +251,15 @@ static enum parse_result read_data(struct parsing *parsing)
     struct slice key;
     bool is_first = true;
     bool is_good = json_scan_open(scan, '{');
-    while (is_good && json_scan_object_next(scan, &is_first, &key))
+    while (is_good && json_scan_object_next(scan, &is_first, &key)) {
         is_good = read_member(parsing, key);
-    if (scan->problem != NULL)
+    }
+    if (scan->problem != NULL) {
         return refuse(parsing->reason, "data is not as expected: %s", scan->problem);
-    if (!json_scan_is_at_end(scan))
+    }
+    if (!json_scan_is_at_end(scan)) {
         return refuse(parsing->reason, "data goes on after its object");
+    }
     return PARSE_DONE;
 }
 
@@ -260,12 +278,14 @@ static bool read_type(struct slice name, enum frame_type *type)
 
 static bool read_sequence(struct slice text, int64_t *sequence)
 {
-    if (text.size == 0 || text.size > SEQUENCE_DIGITS_MAX)
+    if (text.size == 0 || text.size > SEQUENCE_DIGITS_MAX) {
         return false;
+    }
     int64_t number = 0;
     for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
+        if (text.data[i] < '0' || text.data[i] > '9') {
             return false;
+        }
         number = number * 10 + (text.data[i] - '0');
     }
     *sequence = number;
@@ -281,39 +301,49 @@ static enum parse_result read_position(const struct entry *entry, struct event *
 {
     event->is_reference = entry->rev.size == 0 && entry->time.size == 0;
     event->position = entry->id;
-    if (entry->sequence.size == 0)
+    if (entry->sequence.size == 0) {
         return event->is_reference ? PARSE_DONE : refuse(reason, "seq is empty");
+    }
     int64_t sequence;
-    if (!read_sequence(entry->sequence, &sequence))
+    if (!read_sequence(entry->sequence, &sequence)) {
         return refuse(reason, "seq is not a number up to 2^53-1");
-    if (event->is_reference)
+    }
+    if (event->is_reference) {
         event->position = (struct position){.epoch = 0, .sequence = sequence};
+    }
     return PARSE_DONE;
 }
 
 static enum parse_result check_event(const struct parsing *parsing, const struct entry *entry)
 {
     struct event *event = parsing->event;
-    if (!did_is_valid(event->did))
+    if (!did_is_valid(event->did)) {
         return refuse(parsing->reason, "%s is not a DID",
                       event->type == FRAME_COMMIT ? "repo" : "did");
-    if (event->type == FRAME_COMMIT && (parsing->seen & 1U << DATA_OPS) == 0)
+    }
+    if (event->type == FRAME_COMMIT && (parsing->seen & 1U << DATA_OPS) == 0) {
         return refuse(parsing->reason, "ops is missing");
-    if (event->type == FRAME_ACCOUNT && (parsing->seen & 1U << DATA_ACTIVE) == 0)
+    }
+    if (event->type == FRAME_ACCOUNT && (parsing->seen & 1U << DATA_ACTIVE) == 0) {
         return refuse(parsing->reason, "active is missing");
-    if (event->time.size == 0)
+    }
+    if (event->time.size == 0) {
         event->time = entry->time;
-    if (event->time.size > 0 && !datetime_is_valid(event->time))
+    }
+    if (event->time.size > 0 && !datetime_is_valid(event->time)) {
         return refuse(parsing->reason, "time is not a datetime");
-    if (slice_equals(event->handle, event->did))
+    }
+    if (slice_equals(event->handle, event->did)) {
         event->handle = (struct slice){0}; /* what stands there when the relay sent none */
+    }
     bool has_rev = event->type == FRAME_COMMIT || event->type == FRAME_SYNC;
     if (event->is_reference || !has_rev) {
         event->rev = (struct slice){0};
         return PARSE_DONE;
     }
-    if (event->rev.size == 0)
+    if (event->rev.size == 0) {
         event->rev = entry->rev;
+    }
     return tid_is_valid(event->rev) ? PARSE_DONE : refuse(parsing->reason, "rev is not a TID");
 }
 
@@ -321,18 +351,23 @@ enum parse_result entry_parse(const struct entry *entry, struct arena *arena, st
                               char *reason)
 {
     *event = (struct event){0};
-    if (!read_type(entry->type, &event->type))
+    if (!read_type(entry->type, &event->type)) {
         return refuse(reason, "type is not commit, identity, account or sync");
-    if (read_position(entry, event, reason) != PARSE_DONE)
+    }
+    if (read_position(entry, event, reason) != PARSE_DONE) {
         return PARSE_BAD;
-    if (entry->data.size == 0)
+    }
+    if (entry->data.size == 0) {
         return refuse(reason, "data is empty");
-    if (!utf8_is_valid(entry->data))
+    }
+    if (!utf8_is_valid(entry->data)) {
         return refuse(reason, "data is not UTF-8");
+    }
     struct parsing parsing = {
         .scan = json_scan_over(entry->data, arena), .event = event, .reason = reason};
-    if (read_data(&parsing) != PARSE_DONE)
+    if (read_data(&parsing) != PARSE_DONE) {
         return PARSE_BAD;
+    }
     return check_event(&parsing, entry);
 }
 

@@ -26,8 +26,9 @@ struct position {
 
 static inline int position_compare(struct position a, struct position b)
 {
-    if (a.epoch != b.epoch)
+    if (a.epoch != b.epoch) {
         return a.epoch < b.epoch ? -1 : 1;
+    }
     return a.sequence < b.sequence ? -1 : a.sequence > b.sequence;
 }
 

@@ -50,8 +50,9 @@ struct frame_decoder *frame_decoder_create(const struct frame_decoder_options *o
 
 void frame_decoder_destroy(struct frame_decoder *decoder)
 {
-    if (decoder == NULL)
+    if (decoder == NULL) {
         return;
+    }
     dag_stack_deinit(&decoder->stack);
     frame_body_deinit(&decoder->body);
     car_deinit(&decoder->car);
@@ -104,8 +105,9 @@ static bool read_text(const struct decoding *decoding, enum body_field field, st
                       bool (*is_valid)(struct slice))
 {
     const struct dag_item *item = &decoding->body->fields[field];
-    if (item->kind != DAG_TEXT || !is_valid(item->bytes))
+    if (item->kind != DAG_TEXT || !is_valid(item->bytes)) {
         return false;
+    }
     *text = item->bytes;
     return true;
 }
@@ -119,23 +121,28 @@ static bool time_is_valid(struct slice text)
 static void note_sequence(const struct decoding *decoding)
 {
     const struct dag_item *item = &decoding->body->fields[BODY_SEQ];
-    if (item->kind == DAG_UNSIGNED && item->number >= 1 && item->number <= SEQUENCE_MAX)
+    if (item->kind == DAG_UNSIGNED && item->number >= 1 && item->number <= SEQUENCE_MAX) {
         decoding->event->sequence = (int64_t)item->number;
+    }
 }
 
 /* What commit, sync, identity and account share. */
 static enum parse_result read_common(const struct decoding *decoding, enum body_field did)
 {
     struct frame_event *event = decoding->event;
-    if (event->sequence == 0)
+    if (event->sequence == 0) {
         return refuse_field(decoding, BODY_SEQ, "1 to 2^53-1");
-    if (!read_text(decoding, did, &event->did, did_is_valid))
+    }
+    if (!read_text(decoding, did, &event->did, did_is_valid)) {
         return refuse_field(decoding, did, "a DID");
-    if (!read_text(decoding, BODY_TIME, &event->time, time_is_valid))
+    }
+    if (!read_text(decoding, BODY_TIME, &event->time, time_is_valid)) {
         return refuse_field(decoding, BODY_TIME, "a datetime");
+    }
     bool has_rev = event->type == FRAME_COMMIT || event->type == FRAME_SYNC;
-    if (has_rev && !read_text(decoding, BODY_REV, &event->rev, tid_is_valid))
+    if (has_rev && !read_text(decoding, BODY_REV, &event->rev, tid_is_valid)) {
         return refuse_field(decoding, BODY_REV, "a TID");
+    }
     return PARSE_DONE;
 }
 
@@ -144,20 +151,25 @@ static enum parse_result read_blocks(const struct decoding *decoding)
     struct frame_decoder *decoder = decoding->decoder;
     const struct dag_item *blocks = &decoding->body->fields[BODY_BLOCKS];
     /* Commits that were `tooBig` came without blocks, or with none in them. */
-    if (blocks->kind == DAG_NONE || blocks->kind == DAG_NULL)
+    if (blocks->kind == DAG_NONE || blocks->kind == DAG_NULL) {
         return PARSE_DONE;
-    if (blocks->kind != DAG_BYTES)
+    }
+    if (blocks->kind != DAG_BYTES) {
         return refuse_field(decoding, BODY_BLOCKS, "bytes");
-    if (blocks->bytes.size == 0)
+    }
+    if (blocks->bytes.size == 0) {
         return PARSE_DONE;
+    }
     const char *why = "";
     enum car_result result = car_parse(&decoder->car, blocks->bytes, &decoder->stack, &why);
-    if (result != CAR_DONE)
+    if (result != CAR_DONE) {
         return refuse(decoding, result == CAR_BAD ? FRAME_FAULT_CAR : FRAME_FAULT_LIMIT,
                       "commit: blocks: %s", why);
+    }
     const struct car_block *bad;
-    if (!decoder->options.verify_blocks || car_verify(&decoder->car, &decoder->sha256, &bad))
+    if (!decoder->options.verify_blocks || car_verify(&decoder->car, &decoder->sha256, &bad)) {
         return PARSE_DONE;
+    }
     struct buffer cid = {0};
     cid_append_text(&cid, slice_of(bad->cid, CID_SIZE));
     enum parse_result refused =
@@ -176,19 +188,25 @@ static enum parse_result check_commit(const struct decoding *decoding)
 {
     const struct frame_body *body = decoding->body;
     struct slice since;
-    if (!optional_text(decoding, BODY_SINCE, &since))
+    if (!optional_text(decoding, BODY_SINCE, &since)) {
         return refuse_field(decoding, BODY_SINCE, "text or null");
-    if (body->fields[BODY_COMMIT].kind != DAG_LINK)
+    }
+    if (body->fields[BODY_COMMIT].kind != DAG_LINK) {
         return refuse_field(decoding, BODY_COMMIT, "a link");
-    if (!link_or_null(&body->fields[BODY_PREV_DATA]))
+    }
+    if (!link_or_null(&body->fields[BODY_PREV_DATA])) {
         return refuse_field(decoding, BODY_PREV_DATA, "a link");
-    if (body->fields[BODY_OPS].kind != DAG_ARRAY)
+    }
+    if (body->fields[BODY_OPS].kind != DAG_ARRAY) {
         return refuse_field(decoding, BODY_OPS, "an array");
-    if (body->ops_over_limit > 0)
+    }
+    if (body->ops_over_limit > 0) {
         return refuse(decoding, FRAME_FAULT_LIMIT, "commit: %zu ops, at most %d are read",
                       body->op_count + body->ops_over_limit, FRAME_OPS_MAX);
-    if (body->ops_problem != NULL)
+    }
+    if (body->ops_problem != NULL) {
         return refuse(decoding, FRAME_FAULT_FIELD, "commit: ops: %s", body->ops_problem);
+    }
     return PARSE_DONE;
 }
 
@@ -196,39 +214,46 @@ static enum parse_result decode_commit(const struct decoding *decoding)
 {
     struct frame_decoder *decoder = decoding->decoder;
     enum parse_result result = read_common(decoding, BODY_REPO);
-    if (result == PARSE_DONE)
+    if (result == PARSE_DONE) {
         result = check_commit(decoding);
-    if (result == PARSE_DONE)
+    }
+    if (result == PARSE_DONE) {
         result = read_blocks(decoding);
-    if (result != PARSE_DONE)
+    }
+    if (result != PARSE_DONE) {
         return result;
+    }
     struct frame_json json = {.out = &decoder->data,
                               .stack = &decoder->stack,
                               .car = &decoder->car,
                               .filter = &decoder->options.filter};
-    if (!frame_json_append_commit(&json, decoding->body, decoding->event))
+    if (!frame_json_append_commit(&json, decoding->body, decoding->event)) {
         return refuse(decoding, FRAME_FAULT_LIMIT, "commit: more than %d bytes of JSON",
                       FRAME_DATA_MAX_BYTES);
+    }
     return PARSE_DONE;
 }
 
 static enum parse_result decode_sync(const struct decoding *decoding)
 {
     enum parse_result result = read_common(decoding, BODY_DID);
-    if (result == PARSE_DONE)
+    if (result == PARSE_DONE) {
         frame_json_append_sync(&decoding->decoder->data, decoding->event);
+    }
     return result;
 }
 
 static enum parse_result decode_identity(const struct decoding *decoding)
 {
     enum parse_result result = read_common(decoding, BODY_DID);
-    if (result != PARSE_DONE)
+    if (result != PARSE_DONE) {
         return result;
+    }
     struct slice handle;
     if (!optional_text(decoding, BODY_HANDLE, &handle) ||
-        (handle.size > 0 && !handle_is_valid(handle)))
+        (handle.size > 0 && !handle_is_valid(handle))) {
         return refuse_field(decoding, BODY_HANDLE, "a handle");
+    }
     frame_json_append_identity(&decoding->decoder->data, decoding->event, handle);
     return PARSE_DONE;
 }
@@ -236,14 +261,17 @@ static enum parse_result decode_identity(const struct decoding *decoding)
 static enum parse_result decode_account(const struct decoding *decoding)
 {
     enum parse_result result = read_common(decoding, BODY_DID);
-    if (result != PARSE_DONE)
+    if (result != PARSE_DONE) {
         return result;
+    }
     enum dag_kind active = decoding->body->fields[BODY_ACTIVE].kind;
-    if (active != DAG_TRUE && active != DAG_FALSE)
+    if (active != DAG_TRUE && active != DAG_FALSE) {
         return refuse_field(decoding, BODY_ACTIVE, "true or false");
+    }
     struct slice status;
-    if (!optional_text(decoding, BODY_STATUS, &status))
+    if (!optional_text(decoding, BODY_STATUS, &status)) {
         return refuse_field(decoding, BODY_STATUS, "text");
+    }
     frame_json_append_account(&decoding->decoder->data, decoding->event, active == DAG_TRUE,
                               status.data != NULL ? &status : NULL);
     return PARSE_DONE;
@@ -255,11 +283,13 @@ static enum parse_result decode_notice(const struct decoding *decoding, enum bod
     struct frame_event *event = decoding->event;
     event->sequence = 0;
     const struct dag_item *item = &decoding->body->fields[name];
-    if (item->kind != DAG_TEXT)
+    if (item->kind != DAG_TEXT) {
         return refuse_field(decoding, name, "text");
+    }
     event->name = item->bytes;
-    if (!optional_text(decoding, BODY_MESSAGE, &event->message))
+    if (!optional_text(decoding, BODY_MESSAGE, &event->message)) {
         return refuse_field(decoding, BODY_MESSAGE, "text");
+    }
     return PARSE_DONE;
 }
 
@@ -273,13 +303,17 @@ static enum frame_type type_of(const struct frame_head *head)
         {SLICE("#account"), FRAME_ACCOUNT}, {SLICE("#sync"), FRAME_SYNC},
         {SLICE("#info"), FRAME_INFO},
     };
-    if (head->op == OP_ERROR)
+    if (head->op == OP_ERROR) {
         return FRAME_ERROR;
-    if (head->op != OP_MESSAGE)
+    }
+    if (head->op != OP_MESSAGE) {
         return FRAME_IGNORED;
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if (slice_equals(head->type, types[i].name))
+    }
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (slice_equals(head->type, types[i].name)) {
             return types[i].type;
+        }
+    }
     return FRAME_IGNORED;
 }
 
@@ -308,9 +342,10 @@ static enum parse_result refuse_cbor(const struct decoding *decoding, const char
                                      const struct dag_reader *reader,
                                      enum frame_fault_reason reason)
 {
-    if (reader->fault == INVALID_TOO_DEEP)
+    if (reader->fault == INVALID_TOO_DEEP) {
         return refuse(decoding, FRAME_FAULT_LIMIT, "%s: nests deeper than %d", part,
                       FRAME_DEPTH_MAX);
+    }
     return refuse(decoding, reason, "%s: %s, expected a strict DAG-CBOR map", part,
                   reader->fault != INVALID_NONE ? invalid_reason_text(reader->fault)
                                                 : "a field is missing or wrong");
@@ -324,13 +359,16 @@ static enum parse_result read_body(const struct decoding *decoding, struct slice
     bool is_map = rest.size > 0 && (uint8_t)rest.data[0] >> 5 == 5;
     bool is_read = frame_body_read(&decoder->body, &reader, event->type == FRAME_COMMIT);
     note_sequence(decoding);
-    if (!is_read)
+    if (!is_read) {
         return refuse_cbor(decoding, "body", &reader, FRAME_FAULT_CBOR);
+    }
     size_t trailing = dag_reader_rest(&reader).size;
-    if (trailing > 0)
+    if (trailing > 0) {
         return refuse(decoding, FRAME_FAULT_TRAILING, "%zu bytes after the body", trailing);
-    if (!is_map && event->type != FRAME_IGNORED)
+    }
+    if (!is_map && event->type != FRAME_IGNORED) {
         return refuse(decoding, FRAME_FAULT_CBOR, "body: not a map");
+    }
     return PARSE_DONE;
 }
 
@@ -349,22 +387,28 @@ enum parse_result frame_decoder_decode(struct frame_decoder *decoder, struct sli
     struct decoding decoding = {
         .decoder = decoder, .body = &decoder->body, .event = event, .fault = fault};
     shrink(decoder);
-    if (frame.size == 0)
+    if (frame.size == 0) {
         return refuse(&decoding, FRAME_FAULT_EMPTY, "no bytes");
+    }
     struct dag_reader reader = dag_reader_strict(frame, &decoder->stack);
     struct frame_head head;
-    if (!frame_head_read(&reader, &head))
+    if (!frame_head_read(&reader, &head)) {
         return refuse_cbor(&decoding, "header", &reader, FRAME_FAULT_HEADER);
-    if (head.op == OP_MESSAGE && head.type.data == NULL)
+    }
+    if (head.op == OP_MESSAGE && head.type.data == NULL) {
         return refuse(&decoding, FRAME_FAULT_HEADER, "header: t is missing");
+    }
     event->type = type_of(&head);
     enum parse_result result = read_body(&decoding, dag_reader_rest(&reader));
-    if (result == PARSE_DONE)
+    if (result == PARSE_DONE) {
         result = decode_by_type(&decoding);
-    if (result != PARSE_DONE)
+    }
+    if (result != PARSE_DONE) {
         return result;
-    if (event->type == FRAME_IGNORED)
+    }
+    if (event->type == FRAME_IGNORED) {
         event->name = head.type;
+    }
     event->data = buffer_slice(&decoder->data);
     return PARSE_DONE;
 }

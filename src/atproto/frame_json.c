@@ -74,14 +74,17 @@ static bool append_op(const struct frame_json *json, const struct body_op *op)
     struct slice collection;
     struct slice record_key;
     uint32_t breaks = 0;
-    if (!record_path_split(op->path, &collection, &record_key))
+    if (!record_path_split(op->path, &collection, &record_key)) {
         breaks |= invalid_bit(INVALID_BAD_PATH);
-    if (!action_is_known(op->action))
+    }
+    if (!action_is_known(op->action)) {
         breaks |= invalid_bit(INVALID_UNKNOWN_ACTION);
+    }
     append_text(json->out, SLICE("{\"action\":"), op->action);
     append_text(json->out, SLICE(",\"path\":"), op->path);
-    if (!slice_equals(op->action, SLICE("delete")))
+    if (!slice_equals(op->action, SLICE("delete"))) {
         breaks |= append_record(json, op->cid);
+    }
     if (breaks != 0) {
         const char *reason = invalid_reason_text(invalid_first(breaks));
         append_text(json->out, SLICE(",\"invalid\":"), slice_from_string(reason));
@@ -99,13 +102,16 @@ static bool append_ops(const struct frame_json *json, const struct frame_body *b
             event->filtered_ops++;
             continue;
         }
-        if (event->ops > 0)
+        if (event->ops > 0) {
             buffer_append_byte(json->out, ',');
+        }
         event->ops++;
-        if (append_op(json, op))
+        if (append_op(json, op)) {
             event->invalid_ops++;
-        if (json->out->size > FRAME_DATA_MAX_BYTES)
+        }
+        if (json->out->size > FRAME_DATA_MAX_BYTES) {
             return false;
+        }
     }
     return true;
 }
@@ -116,14 +122,16 @@ bool frame_json_append_commit(const struct frame_json *json, const struct frame_
     struct buffer *out = json->out;
     append_text(out, SLICE("{\"repo\":"), event->did);
     buffer_append_slice(out, SLICE(",\"ops\":["));
-    if (!append_ops(json, body, event))
+    if (!append_ops(json, body, event)) {
         return false;
+    }
     append_text(out, SLICE("],\"rev\":"), event->rev);
     const struct dag_item *since = &body->fields[BODY_SINCE];
-    if (since->kind == DAG_TEXT)
+    if (since->kind == DAG_TEXT) {
         append_text(out, SLICE(",\"since\":"), since->bytes);
-    else
+    } else {
         buffer_append_slice(out, SLICE(",\"since\":null"));
+    }
     append_link_text(out, SLICE(",\"commit\":"), &body->fields[BODY_COMMIT]);
     append_link_text(out, SLICE(",\"prevData\":"), &body->fields[BODY_PREV_DATA]);
     append_time_and_sequence(out, event);
@@ -143,10 +151,11 @@ void frame_json_append_account(struct buffer *out, const struct frame_event *eve
 {
     append_text(out, SLICE("{\"did\":"), event->did);
     buffer_append_slice(out, is_active ? SLICE(",\"active\":true") : SLICE(",\"active\":false"));
-    if (status != NULL)
+    if (status != NULL) {
         append_text(out, SLICE(",\"status\":"), *status);
-    else
+    } else {
         buffer_append_slice(out, SLICE(",\"status\":null"));
+    }
     append_time_and_sequence(out, event);
 }
 

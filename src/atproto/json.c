@@ -1,5 +1,6 @@
 #include "atproto/json.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,26 +60,25 @@ static bool is_plain_word(const uint8_t *at)
     return ((word & EACH_BYTE(0x80)) | bytes_below(word, 0x20) | quotes | backslashes) == 0;
 }
 
-/* How many bytes from `at` on may be copied as they are. */
+/* How many bytes at `at` may be copied as they are, looking at one word or character; 0: none. */
+static size_t plain_step(const uint8_t *at, size_t left)
+{
+    if (left >= sizeof(uint64_t) && is_plain_word(at)) {
+        return sizeof(uint64_t);
+    }
+    return needs_escape(*at) ? 0 : utf8_sequence(at, left);
+}
+
+/* The same, as far as it goes. */
 static size_t plain_run(const uint8_t *at, size_t left)
 {
     size_t size = 0;
     while (size < left) {
-        if (left - size >= sizeof(uint64_t) && is_plain_word(at + size)) {
-            size += sizeof(uint64_t);
-            continue;
-        }
-        uint8_t byte = at[size];
-        if (byte >= 0x80) {
-            size_t sequence = utf8_sequence(at + size, left - size);
-            if (sequence == 0)
-                break;
-            size += sequence;
-        } else if (needs_escape(byte)) {
+        size_t step = plain_step(at + size, left - size);
+        if (step == 0) {
             break;
-        } else {
-            size++;
         }
+        size += step;
     }
     return size;
 }
@@ -115,8 +115,9 @@ uint32_t json_append_text(struct buffer *out, struct slice text)
         size_t run = plain_run(bytes + at, text.size - at);
         buffer_append(out, bytes + at, run);
         at += run;
-        if (at < text.size)
+        if (at < text.size) {
             breaks |= append_special(out, bytes[at++]);
+        }
     }
     buffer_append_byte(out, '"');
     return breaks;
@@ -132,8 +133,9 @@ void json_append_real(struct buffer *out, double real)
     int size = 0;
     for (int digits = REAL_DIGITS_MIN; digits <= REAL_DIGITS_MAX; digits++) {
         size = snprintf(text, sizeof(text), "%.*g", digits, real);
-        if (strtod(text, NULL) == real)
+        if (strtod(text, NULL) == real) {
             break;
+        }
     }
     buffer_append(out, text, (size_t)size);
 }
@@ -147,8 +149,8 @@ static uint32_t append_integer(struct buffer *out, const struct dag_item *item)
     } else if (item->number == UINT64_MAX && is_negative) {
         buffer_append_string(out, "-18446744073709551616"); /* -2^64 */
     } else {
-        buffer_append_format(out, is_negative ? "-%llu" : "%llu",
-                             (unsigned long long)(item->number + (is_negative ? 1 : 0)));
+        uint64_t magnitude = item->number + (is_negative ? 1 : 0);
+        buffer_append_format(out, "%s%" PRIu64, is_negative ? "-" : "", magnitude);
     }
     /* -1 - number is below -(2^53-1) from number = 2^53-1 on. */
     uint64_t largest = is_negative ? SAFE_INTEGER_MAX - 1 : SAFE_INTEGER_MAX;
@@ -213,27 +215,30 @@ static uint32_t append_item(struct buffer *out, const struct dag_item *item)
 static uint32_t note_key(struct dag_level *level, struct slice key)
 {
     level->role = KEY_OTHER;
-    if (key.size == 3 && memcmp(key.data, "ref", 3) == 0)
+    if (key.size == 3 && memcmp(key.data, "ref", 3) == 0) {
         level->role = KEY_REF;
-    else if (key.size == 4 && memcmp(key.data, "size", 4) == 0)
+    } else if (key.size == 4 && memcmp(key.data, "size", 4) == 0) {
         level->role = KEY_SIZE;
-    else if (key.size == 5 && memcmp(key.data, "$type", 5) == 0)
+    } else if (key.size == 5 && memcmp(key.data, "$type", 5) == 0) {
         level->role = KEY_TYPE;
-    else if (key.size == 8 && memcmp(key.data, "mimeType", 8) == 0)
+    } else if (key.size == 8 && memcmp(key.data, "mimeType", 8) == 0) {
         level->role = KEY_MIME_TYPE;
-    else if (key.size == 5 && memcmp(key.data, "$link", 5) == 0)
+    } else if (key.size == 5 && memcmp(key.data, "$link", 5) == 0) {
         return invalid_bit(INVALID_PLAIN_LINK);
-    else if (key.size == 6 && memcmp(key.data, "$bytes", 6) == 0)
+    } else if (key.size == 6 && memcmp(key.data, "$bytes", 6) == 0) {
         return invalid_bit(INVALID_PLAIN_BYTES);
+    }
     return 0;
 }
 
 static uint32_t note_type(struct dag_level *level, const struct dag_item *item)
 {
-    if (item->kind != DAG_TEXT || item->bytes.size == 0)
+    if (item->kind != DAG_TEXT || item->bytes.size == 0) {
         return invalid_bit(INVALID_TYPE);
-    if (slice_equals(item->bytes, SLICE("blob")))
+    }
+    if (slice_equals(item->bytes, SLICE("blob"))) {
         level->marks |= BLOB_TYPE;
+    }
     return 0;
 }
 
@@ -272,15 +277,17 @@ static bool append_tree(struct buffer *out, struct dag_reader *reader, uint32_t 
     do {
         size_t outer = reader->depth;
         struct dag_item item;
-        if (!dag_reader_next(reader, &item))
+        if (!dag_reader_next(reader, &item)) {
             return false;
+        }
         if (item.kind == DAG_END) {
             *breaks |= append_end(out, dag_reader_closed(reader));
             needs_comma = true;
             continue;
         }
-        if (needs_comma)
+        if (needs_comma) {
             buffer_append_byte(out, ',');
+        }
         *breaks |= append_item(out, &item);
         needs_comma = !item.is_key && item.kind != DAG_ARRAY && item.kind != DAG_MAP;
         if (item.is_key) {
@@ -303,9 +310,11 @@ uint32_t json_append_record(struct buffer *out, struct slice block, struct dag_s
         buffer_append_slice(out, SLICE("null"));
         return invalid_bit(reader.fault);
     }
-    if ((uint8_t)block.data[0] >> 5 != MAJOR_MAP)
+    if ((uint8_t)block.data[0] >> 5 != MAJOR_MAP) {
         breaks |= invalid_bit(INVALID_NOT_A_MAP);
-    if (dag_reader_rest(&reader).size > 0)
+    }
+    if (dag_reader_rest(&reader).size > 0) {
         breaks |= invalid_bit(INVALID_TRAILING);
+    }
     return breaks | reader.breaks;
 }

@@ -32,8 +32,9 @@ char json_scan_peek(struct json_scan *scan)
 {
     while (scan->next < scan->end) {
         char c = *scan->next;
-        if (c != ' ' && c != '\n' && c != '\t' && c != '\r')
+        if (c != ' ' && c != '\n' && c != '\t' && c != '\r') {
             return c;
+        }
         scan->next++;
     }
     return '\0';
@@ -47,16 +48,18 @@ bool json_scan_is_at_end(struct json_scan *scan)
 
 static bool take(struct json_scan *scan, char expected)
 {
-    if (json_scan_peek(scan) != expected || scan->next == scan->end)
+    if (json_scan_peek(scan) != expected || scan->next == scan->end) {
         return false;
+    }
     scan->next++;
     return true;
 }
 
 static int hex_value(char c)
 {
-    if (c >= '0' && c <= '9')
+    if (c >= '0' && c <= '9') {
         return c - '0';
+    }
     c = (char)(c | 0x20);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
@@ -64,13 +67,15 @@ static int hex_value(char c)
 /* Four hexadecimal digits at `at`; -1 where they are not there. */
 static int32_t hex_unit(const char *at, const char *end)
 {
-    if (end - at < 4)
+    if (end - at < 4) {
         return -1;
+    }
     int32_t unit = 0;
     for (int i = 0; i < 4; i++) {
         int value = hex_value(at[i]);
-        if (value < 0)
+        if (value < 0) {
             return -1;
+        }
         unit = unit << 4 | value;
     }
     return unit;
@@ -79,12 +84,14 @@ static int32_t hex_unit(const char *at, const char *end)
 /* `next` is after a backslash. */
 static bool skip_escape(struct json_scan *scan)
 {
-    if (scan->next == scan->end)
+    if (scan->next == scan->end) {
         return fail(scan, "a string does not end");
+    }
     char c = *scan->next++;
     if (c == 'u') {
-        if (hex_unit(scan->next, scan->end) < 0)
+        if (hex_unit(scan->next, scan->end) < 0) {
             return fail(scan, "a \\u without four digits");
+        }
         scan->next += 4;
         return true;
     }
@@ -94,8 +101,9 @@ static bool skip_escape(struct json_scan *scan)
 /* Takes a string; `*raw` is what stands between the quotes. */
 static bool take_raw_string(struct json_scan *scan, struct slice *raw, bool *has_escape)
 {
-    if (!take(scan, '"'))
+    if (!take(scan, '"')) {
         return fail(scan, "expected a string");
+    }
     const char *start = scan->next;
     *has_escape = false;
     while (scan->next < scan->end) {
@@ -104,13 +112,16 @@ static bool take_raw_string(struct json_scan *scan, struct slice *raw, bool *has
             *raw = slice_of(start, (size_t)(scan->next - 1 - start));
             return true;
         }
-        if ((uint8_t)c < 0x20)
+        if ((uint8_t)c < 0x20) {
             return fail(scan, "a control character in a string");
-        if (c != '\\')
+        }
+        if (c != '\\') {
             continue;
+        }
         *has_escape = true;
-        if (!skip_escape(scan))
+        if (!skip_escape(scan)) {
             return false;
+        }
     }
     return fail(scan, "a string does not end");
 }
@@ -120,13 +131,16 @@ static int32_t take_code_point(const char **at, const char *end)
 {
     int32_t unit = hex_unit(*at, end);
     *at += 4;
-    if (unit < 0xd800 || unit > 0xdfff)
+    if (unit < 0xd800 || unit > 0xdfff) {
         return unit;
-    if (unit > 0xdbff || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
+    }
+    if (unit > 0xdbff || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u') {
         return -1;
+    }
     int32_t low = hex_unit(*at + 2, end);
-    if (low < 0xdc00 || low > 0xdfff)
+    if (low < 0xdc00 || low > 0xdfff) {
         return -1;
+    }
     *at += 6;
     return 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
 }
@@ -167,8 +181,9 @@ static bool unescape(struct json_scan *scan, struct slice raw, struct slice *tex
             continue;
         }
         int32_t code_point = take_code_point(&at, end);
-        if (code_point < 0)
+        if (code_point < 0) {
             return fail(scan, "half a surrogate pair");
+        }
         size += utf8_encode((uint32_t)code_point, to + size);
     }
     *text = slice_of(to, size);
@@ -178,24 +193,27 @@ static bool unescape(struct json_scan *scan, struct slice raw, struct slice *tex
 bool json_scan_string(struct json_scan *scan, struct slice *text)
 {
     bool has_escape;
-    if (!take_raw_string(scan, text, &has_escape))
+    if (!take_raw_string(scan, text, &has_escape)) {
         return false;
+    }
     return !has_escape || unescape(scan, *text, text);
 }
 
 static bool take_literal(struct json_scan *scan, struct slice literal)
 {
     struct slice rest = slice_of(scan->next, (size_t)(scan->end - scan->next));
-    if (!slice_starts_with(rest, literal))
+    if (!slice_starts_with(rest, literal)) {
         return fail(scan, "expected a value");
+    }
     scan->next += literal.size;
     return true;
 }
 
 bool json_scan_string_or_null(struct json_scan *scan, struct slice *text)
 {
-    if (json_scan_peek(scan) != 'n')
+    if (json_scan_peek(scan) != 'n') {
         return json_scan_string(scan, text);
+    }
     *text = (struct slice){0};
     return take_literal(scan, SLICE("null"));
 }
@@ -215,10 +233,12 @@ bool json_scan_open(struct json_scan *scan, char bracket)
 /* Between members: a comma, or the closing bracket. False with `problem` NULL: closed. */
 static bool next_member(struct json_scan *scan, bool *is_first, char closing)
 {
-    if (take(scan, closing))
+    if (take(scan, closing)) {
         return false;
-    if (!*is_first && !take(scan, ','))
+    }
+    if (!*is_first && !take(scan, ',')) {
         return fail(scan, "expected a comma or the end of a container");
+    }
     *is_first = false;
     return true;
 }
@@ -230,15 +250,17 @@ bool json_scan_array_next(struct json_scan *scan, bool *is_first)
 
 bool json_scan_object_next(struct json_scan *scan, bool *is_first, struct slice *key)
 {
-    if (!next_member(scan, is_first, '}') || !json_scan_string(scan, key))
+    if (!next_member(scan, is_first, '}') || !json_scan_string(scan, key)) {
         return false;
+    }
     return take(scan, ':') || fail(scan, "expected a colon");
 }
 
 static void skip_digits(struct json_scan *scan)
 {
-    while (scan->next < scan->end && *scan->next >= '0' && *scan->next <= '9')
+    while (scan->next < scan->end && *scan->next >= '0' && *scan->next <= '9') {
         scan->next++;
+    }
 }
 
 static bool take_digits(struct json_scan *scan)
@@ -255,24 +277,30 @@ static bool is_next(const struct json_scan *scan, const char *any)
 
 static bool take_number(struct json_scan *scan)
 {
-    if (is_next(scan, "-"))
+    if (is_next(scan, "-")) {
         scan->next++;
+    }
     bool starts_with_zero = is_next(scan, "0");
     const char *start = scan->next;
-    if (!take_digits(scan))
+    if (!take_digits(scan)) {
         return false;
-    if (starts_with_zero && scan->next - start > 1)
+    }
+    if (starts_with_zero && scan->next - start > 1) {
         return fail(scan, "a number with a leading zero");
+    }
     if (is_next(scan, ".")) {
         scan->next++;
-        if (!take_digits(scan))
+        if (!take_digits(scan)) {
             return false;
+        }
     }
-    if (!is_next(scan, "eE"))
+    if (!is_next(scan, "eE")) {
         return true;
+    }
     scan->next++;
-    if (is_next(scan, "+-"))
+    if (is_next(scan, "+-")) {
         scan->next++;
+    }
     return take_digits(scan);
 }
 
@@ -305,8 +333,9 @@ static void grow(struct json_scan *scan, struct nesting *nesting)
 
 static void push(struct json_scan *scan, struct nesting *nesting, bool is_object)
 {
-    if (nesting->depth == nesting->capacity)
+    if (nesting->depth == nesting->capacity) {
         grow(scan, nesting);
+    }
     uint8_t bit = (uint8_t)(1U << (nesting->depth % BITS));
     uint8_t *byte = &nesting->bits[nesting->depth / BITS];
     *byte = is_object ? *byte | bit : *byte & (uint8_t)~bit;
@@ -323,8 +352,9 @@ static bool take_key(struct json_scan *scan)
 {
     struct slice raw;
     bool has_escape;
-    if (!take_raw_string(scan, &raw, &has_escape))
+    if (!take_raw_string(scan, &raw, &has_escape)) {
         return false;
+    }
     return take(scan, ':') || fail(scan, "expected a colon");
 }
 
@@ -334,10 +364,12 @@ static bool next_value(struct json_scan *scan, struct nesting *nesting, bool is_
 {
     while (nesting->depth > 0) {
         bool is_object = top_is_object(nesting);
-        if (next_member(scan, &is_first, is_object ? '}' : ']'))
+        if (next_member(scan, &is_first, is_object ? '}' : ']')) {
             return !is_object || take_key(scan);
-        if (scan->problem != NULL)
+        }
+        if (scan->problem != NULL) {
             return false;
+        }
         nesting->depth--;
         is_first = false;
     }
@@ -348,10 +380,10 @@ bool json_scan_value(struct json_scan *scan, struct slice *value)
 {
     struct nesting nesting = {.capacity = INLINE_DEPTH};
     nesting.bits = nesting.inline_bits;
-    char first = json_scan_peek(scan);
+    (void)json_scan_peek(scan);
     const char *start = scan->next;
     do {
-        first = json_scan_peek(scan);
+        char first = json_scan_peek(scan);
         bool is_container = first == '{' || first == '[';
         if (is_container) {
             scan->next++;
@@ -359,8 +391,9 @@ bool json_scan_value(struct json_scan *scan, struct slice *value)
         } else if (!take_scalar(scan)) {
             return false;
         }
-        if (!next_value(scan, &nesting, is_container) && scan->problem != NULL)
+        if (!next_value(scan, &nesting, is_container) && scan->problem != NULL) {
             return false;
+        }
     } while (nesting.depth > 0);
     *value = slice_of(start, (size_t)(scan->next - start));
     return true;

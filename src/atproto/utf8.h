@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "base/slice.h"
 
@@ -18,25 +17,7 @@ enum {
 };
 
 /* How many bytes the well-formed sequence at `at` has; 0 where there is none. `left` > 0. */
-static inline size_t utf8_sequence(const uint8_t *at, size_t left)
-{
-    uint8_t lead = at[0];
-    if (lead < 0x80)
-        return 1;
-    if (lead < 0xc2 || lead > 0xf4)
-        return 0;
-    size_t size = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    if (left < size)
-        return 0;
-    uint8_t lowest = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    uint8_t highest = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (at[1] < lowest || at[1] > highest)
-        return 0;
-    for (size_t i = 2; i < size; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    return size;
-}
+size_t utf8_sequence(const uint8_t *at, size_t left);
 
 /* Whether all of `text` is well-formed. */
 bool utf8_is_valid(struct slice text);

@@ -163,8 +163,9 @@ static void more_blocks_than_the_bound_are_refused(void **state)
     char cid[CID_SIZE];
     struct slice root = make_cid(SLICE(""), cid);
     car_begin(&fixture->bytes, root);
-    for (int i = 0; i < CAR_BLOCKS_MAX; i++)
+    for (int i = 0; i < CAR_BLOCKS_MAX; i++) {
         car_add(&fixture->bytes, root, (struct slice){0});
+    }
     assert_int_equal(parse(fixture), CAR_DONE);
     car_add(&fixture->bytes, root, (struct slice){0});
     assert_int_equal(parse(fixture), CAR_OVER_LIMIT);

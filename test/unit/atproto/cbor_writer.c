@@ -12,8 +12,9 @@ void cbor_put_head(struct buffer *out, unsigned major, uint64_t number)
                                             : 8;
     static const uint8_t codes[] = {[1] = 24, [2] = 25, [4] = 26, [8] = 27};
     buffer_append_byte(out, (char)(major << 5 | (width == 0 ? number : codes[width])));
-    for (unsigned i = width; i-- > 0;)
+    for (unsigned i = width; i-- > 0;) {
         buffer_append_byte(out, (char)(number >> (8 * i)));
+    }
 }
 
 static void put_string(struct buffer *out, unsigned major, struct slice bytes)
@@ -50,8 +51,9 @@ static unsigned hex_digit(char c)
 
 void cbor_put_hex(struct buffer *out, const char *hex)
 {
-    for (; *hex != '\0'; hex += 2)
+    for (; *hex != '\0'; hex += 2) {
         buffer_append_byte(out, (char)(hex_digit(hex[0]) << 4 | hex_digit(hex[1])));
+    }
 }
 
 struct slice make_cid(struct slice block, char cid[CID_SIZE])
@@ -66,8 +68,9 @@ struct slice make_cid(struct slice block, char cid[CID_SIZE])
 
 static void put_varint(struct buffer *out, size_t number)
 {
-    for (; number >= 0x80; number >>= 7)
+    for (; number >= 0x80; number >>= 7) {
         buffer_append_byte(out, (char)(number | 0x80));
+    }
     buffer_append_byte(out, (char)number);
 }
 
@@ -108,10 +111,11 @@ static const char *or_else(const char *text, const char *otherwise)
 
 static void put_text_or_null(struct buffer *out, const char *text)
 {
-    if (text != NULL)
+    if (text != NULL) {
         cbor_put_text(out, text);
-    else
+    } else {
         buffer_append_byte(out, (char)CBOR_NULL);
+    }
 }
 
 static void put_ops(struct buffer *out, const struct commit_spec *spec)
@@ -121,10 +125,11 @@ static void put_ops(struct buffer *out, const struct commit_spec *spec)
     for (size_t i = 0; i < spec->op_count; i++) {
         cbor_put_head(out, 5, 3);
         cbor_put_text(out, "cid");
-        if (spec->ops[i].cid.size > 0)
+        if (spec->ops[i].cid.size > 0) {
             cbor_put_link(out, spec->ops[i].cid);
-        else
+        } else {
             buffer_append_byte(out, (char)CBOR_NULL);
+        }
         cbor_put_text(out, "path");
         cbor_put_text(out, spec->ops[i].path);
         cbor_put_text(out, "action");

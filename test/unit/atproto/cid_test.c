@@ -55,8 +55,9 @@ static void what_is_no_cid_is_refused(void **state)
         SLICE("\x12\x20short"),
         SLICE("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00\x00"), /* more than 63 bits */
     };
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_false(cid_is_well_formed(bad[i]));
+    }
     char huge[4 + 200] = "\x01\x55\x00";
     huge[3] = (char)0xc8; /* 200 in two bytes */
     huge[4] = 1;

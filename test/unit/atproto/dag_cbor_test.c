@@ -14,11 +14,20 @@ static enum invalid_reason read_strictly(const char *hex)
     bool is_read = dag_reader_next(&reader, &item) && dag_reader_skip(&reader, &item);
     enum invalid_reason fault = reader.fault;
     assert_int_equal(is_read, fault == INVALID_NONE);
-    if (is_read)
+    if (is_read) {
         assert_int_equal(dag_reader_rest(&reader).size, 0);
+    }
     dag_stack_deinit(&stack);
     buffer_deinit(&bytes);
     return fault;
+}
+
+static void assert_told(const char *hex, enum invalid_reason expected)
+{
+    enum invalid_reason reason = read_strictly(hex);
+    if (reason != expected) {
+        fail_msg("%s: told %s", hex, invalid_reason_text(reason));
+    }
 }
 
 static void what_dag_cbor_allows_is_read(void **state)
@@ -38,9 +47,9 @@ static void what_dag_cbor_allows_is_read(void **state)
                                        "41ff",
                                        "a3616100616201626161f5",
                                        "d82a4700015500026869"};
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         assert_int_equal(read_strictly(good[i]), INVALID_NONE);
+    }
 }
 
 static void what_dag_cbor_forbids_is_named(void **state)
@@ -87,9 +96,7 @@ static void what_dag_cbor_forbids_is_named(void **state)
         {"", INVALID_TRUNCATED},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        enum invalid_reason reason = read_strictly(cases[i].hex);
-        if (reason != cases[i].reason)
-            fail_msg("%s: told %s", cases[i].hex, invalid_reason_text(reason));
+        assert_told(cases[i].hex, cases[i].reason);
     }
 }
 

@@ -29,13 +29,15 @@ static void check_line(char *columns[COLUMNS])
     struct buffer out = {0};
     struct dag_stack stack = {0};
     assert_true(base64_decode(&block, slice_from_string(columns[1])));
-    if (columns[2][0] != '\0')
+    if (columns[2][0] != '\0') {
         assert_cid(buffer_slice(&block), columns[2]);
+    }
     uint32_t breaks = json_append_record(&out, buffer_slice(&block), &stack);
     buffer_append_byte(&out, '\0');
     assert_string_equal(out.data, columns[4]);
-    if (strcmp(invalid_reason_text(invalid_first(breaks)), columns[3]) != 0)
+    if (strcmp(invalid_reason_text(invalid_first(breaks)), columns[3]) != 0) {
         fail_msg("%s: told %s", columns[0], invalid_reason_text(invalid_first(breaks)));
+    }
     dag_stack_deinit(&stack);
     buffer_deinit(&block);
     buffer_deinit(&out);
@@ -53,8 +55,9 @@ static void every_fixture_of_the_data_model_has_its_json_cid_and_reason(void **s
         char *columns[COLUMNS];
         char *rest = line;
         line[strcspn(line, "\n")] = '\0';
-        for (int i = 0; i < COLUMNS; i++)
+        for (int i = 0; i < COLUMNS; i++) {
             columns[i] = strsep(&rest, "\t");
+        }
         assert_non_null(columns[COLUMNS - 1]);
         check_line(columns);
         count++;

@@ -40,8 +40,9 @@ static enum parse_result parse(struct entry entry)
 
 static void assert_is(struct slice actual, const char *expected)
 {
-    if (!slice_equals(actual, slice_from_string(expected)))
+    if (!slice_equals(actual, slice_from_string(expected))) {
         fail_msg("[%.*s] is not [%s]", SLICE_ARGS(actual), expected);
+    }
 }
 
 static void a_commit_gives_back_what_the_frame_said(void **state)
@@ -193,8 +194,9 @@ static void what_is_neither_ours_nor_the_reference_systems_is_refused_in_words(v
         {"identity", SLICE("{\"did\":\"did:plc:\\ud800\"}"),
          "data is not as expected: half a surrogate pair"},
     };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         refuses(our_entry(cases[i].type, cases[i].data), cases[i].reason);
+    }
     struct entry entry = our_entry("identity", SLICE("{\"did\":\"did:plc:abc\"}"));
     entry.sequence = SLICE("9007199254740992");
     refuses(entry, "seq is not a number up to 2^53-1");
@@ -212,11 +214,13 @@ static void a_record_may_nest_as_deep_as_it_likes(void **state)
     buffer_append_string(&data, "{\"repo\":\"did:plc:abc\",\"ops\":[{\"action\":\"create\","
                                 "\"path\":\"a.b.c/d\",\"record\":");
     size_t before = data.size;
-    for (int i = 0; i < DEPTH; i++)
+    for (int i = 0; i < DEPTH; i++) {
         buffer_append_string(&data, i % 3 == 0 ? "{\"a\":" : "[");
+    }
     buffer_append_byte(&data, '1');
-    for (int i = DEPTH; i-- > 0;)
+    for (int i = DEPTH; i-- > 0;) {
         buffer_append_byte(&data, i % 3 == 0 ? '}' : ']');
+    }
     size_t record_size = data.size - before;
     buffer_append_string(&data, "}],\"rev\":\"" REV "\"}");
     assert_int_equal(parse(our_entry("commit", buffer_slice(&data))), PARSE_DONE);

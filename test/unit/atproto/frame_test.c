@@ -55,16 +55,18 @@ static enum parse_result decode_frame(struct fixture *fixture)
 static void assert_text(struct slice actual, const char *expected)
 {
     char *copy = memory_allocate(actual.size + 1);
-    if (actual.size > 0)
+    if (actual.size > 0) {
         memcpy(copy, actual.data, actual.size);
+    }
     assert_string_equal(copy, expected);
     free(copy);
 }
 
 static void assert_contains(struct slice text, const char *part)
 {
-    if (memmem(text.data, text.size, part, strlen(part)) == NULL)
+    if (memmem(text.data, text.size, part, strlen(part)) == NULL) {
         fail_msg("no %s in %.*s", part, SLICE_ARGS(text));
+    }
 }
 
 /* {"text":"hi","$type":"app.bsky.feed.post"} as the block, and a CAR with it. */
@@ -449,14 +451,16 @@ static void a_frame_that_nests_too_deep_is_over_the_limit(void **state)
 {
     struct fixture *fixture = *state;
     put_frame_head(&fixture->frame, "#strange");
-    for (int i = 0; i < 32; i++)
+    for (int i = 0; i < 32; i++) {
         cbor_put_head(&fixture->frame, 4, 1);
+    }
     cbor_put_head(&fixture->frame, 0, 1);
     assert_int_equal(decode_frame(fixture), PARSE_DONE);
     buffer_clear(&fixture->frame);
     put_frame_head(&fixture->frame, "#strange");
-    for (int i = 0; i < 33; i++)
+    for (int i = 0; i < 33; i++) {
         cbor_put_head(&fixture->frame, 4, 1);
+    }
     cbor_put_head(&fixture->frame, 0, 1);
     assert_int_equal(decode_frame(fixture), PARSE_BAD);
     assert_int_equal(fixture->fault.reason, FRAME_FAULT_LIMIT);
@@ -469,8 +473,9 @@ static void more_ops_than_the_bound_are_over_the_limit(void **state)
         COUNT = 4097
     };
     struct op_spec *ops = memory_allocate(COUNT * sizeof(*ops));
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < COUNT; i++) {
         ops[i] = (struct op_spec){"delete", "app.bsky.feed.post/a", {0}};
+    }
     struct commit_spec spec = {.ops = ops, .op_count = COUNT - 1};
     put_commit_frame(&fixture->frame, &spec);
     assert_int_equal(decode_frame(fixture), PARSE_DONE);
@@ -499,8 +504,9 @@ static void one_block_named_by_many_ops_cannot_fill_the_memory(void **state)
     struct slice cid = make_cid(buffer_slice(&fixture->block), fixture->cid);
     car_begin(&fixture->car, cid);
     car_add(&fixture->car, cid, buffer_slice(&fixture->block));
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < COUNT; i++) {
         ops[i] = (struct op_spec){"create", "app.bsky.feed.post/a", cid};
+    }
     struct commit_spec spec = {
         .ops = ops, .op_count = COUNT, .blocks = buffer_slice(&fixture->car)};
     put_commit_frame(&fixture->frame, &spec);
@@ -513,8 +519,9 @@ static void one_block_named_by_many_ops_cannot_fill_the_memory(void **state)
 static void every_reason_and_type_has_a_name(void **state)
 {
     (void)state;
-    for (int reason = 0; reason < FRAME_FAULT_COUNT; reason++)
+    for (int reason = 0; reason < FRAME_FAULT_COUNT; reason++) {
         assert_non_null(frame_fault_reason_name((enum frame_fault_reason)reason));
+    }
     assert_string_equal(frame_fault_reason_name(FRAME_FAULT_BLOCK_HASH), "block_hash");
     assert_string_equal(frame_type_name(FRAME_IGNORED), "ignored");
 }

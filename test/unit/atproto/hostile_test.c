@@ -40,8 +40,9 @@ static enum parse_result decode_copy(struct frame_decoder *decoder, struct slice
 {
     struct frame_event event;
     char *copy = memory_allocate(frame.size > 0 ? frame.size : 1);
-    if (frame.size > 0)
+    if (frame.size > 0) {
         memcpy(copy, frame.data, frame.size);
+    }
     enum parse_result result =
         frame_decoder_decode(decoder, slice_of(copy, frame.size), &event, fault);
     free(copy);
@@ -56,8 +57,9 @@ static void every_prefix_of_a_valid_frame_is_bad(void **state)
     struct buffer frame = {0};
     struct frame_fault fault;
     put_rich_frame(&frame);
-    for (size_t size = 0; size < frame.size; size++)
+    for (size_t size = 0; size < frame.size; size++) {
         assert_int_equal(decode_copy(decoder, slice_of(frame.data, size), &fault), PARSE_BAD);
+    }
     assert_int_equal(decode_copy(decoder, buffer_slice(&frame), &fault), PARSE_DONE);
     buffer_deinit(&frame);
     frame_decoder_destroy(decoder);

@@ -18,9 +18,10 @@ static void becomes(const char *hex, const char *json, enum invalid_reason reaso
     uint32_t breaks = json_append_record(&out, buffer_slice(&block), &stack);
     buffer_append_byte(&out, '\0');
     assert_string_equal(out.data, json);
-    if (invalid_first(breaks) != reason)
+    if (invalid_first(breaks) != reason) {
         fail_msg("%s: told %s, expected %s", hex, invalid_reason_text(invalid_first(breaks)),
                  invalid_reason_text(reason));
+    }
     dag_stack_deinit(&stack);
     buffer_deinit(&block);
     buffer_deinit(&out);
@@ -170,8 +171,9 @@ static uint32_t nested(size_t depth, struct buffer *out)
     struct buffer block = {0};
     struct dag_stack stack = {0};
     cbor_put_hex(&block, "a16161");
-    for (size_t i = 1; i < depth; i++)
+    for (size_t i = 1; i < depth; i++) {
         buffer_append_byte(&block, (char)0x81);
+    }
     buffer_append_byte(&block, (char)0x80);
     uint32_t breaks = json_append_record(out, buffer_slice(&block), &stack);
     dag_stack_deinit(&stack);
@@ -184,12 +186,12 @@ static void depth_is_4096_and_not_one_more(void **state)
     (void)state;
     struct buffer out = {0};
     assert_int_equal(nested(4095, &out), 0);
-    assert_int_equal(out.size, 6 + 2 * 4095);
+    assert_int_equal(out.size, 6 + (size_t)2 * 4095);
     buffer_clear(&out);
     assert_int_equal(nested(4096, &out), invalid_bit(INVALID_TOO_DEEP));
     assert_int_equal(out.size, 4);
     buffer_clear(&out);
-    assert_int_equal(nested(1000 * 1000, &out), invalid_bit(INVALID_TOO_DEEP));
+    assert_int_equal(nested(1000000, &out), invalid_bit(INVALID_TOO_DEEP));
     buffer_deinit(&out);
 }
 

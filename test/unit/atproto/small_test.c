@@ -27,10 +27,12 @@ static void utf_8_is_judged_as_rfc_3629_says(void **state)
                                        SLICE("\xe2\x82"),
                                        SLICE("\xff"),
                                        SLICE("\xc3(")};
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         assert_true(utf8_is_valid(good[i]));
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_false(utf8_is_valid(bad[i]));
+    }
 }
 
 static void a_code_point_that_is_written_reads_as_one_sequence(void **state)
@@ -64,10 +66,12 @@ static void sha_256_is_that_of_the_standard_time_after_time(void **state)
 static void every_reason_has_a_text_of_its_own(void **state)
 {
     (void)state;
-    for (int i = 0; i < INVALID_REASON_COUNT; i++)
-        for (int other = 0; other < i; other++)
+    for (int i = 0; i < INVALID_REASON_COUNT; i++) {
+        for (int other = 0; other < i; other++) {
             assert_string_not_equal(invalid_reason_text((enum invalid_reason)i),
                                     invalid_reason_text((enum invalid_reason)other));
+        }
+    }
     assert_int_equal(invalid_first(0), INVALID_NONE);
     assert_int_equal(invalid_first(invalid_bit(INVALID_BLOB) | invalid_bit(INVALID_FLOAT)),
                      INVALID_FLOAT);

@@ -5,6 +5,14 @@
 
 #include "atproto/syntax.h"
 
+static void assert_verdict(const char *list, struct slice text, bool (*is_valid)(struct slice),
+                           bool expected)
+{
+    if (is_valid(text) != expected) {
+        fail_msg("%s: [%.*s]", list, SLICE_ARGS(text));
+    }
+}
+
 /* Asks `is_valid` about each line of a list that is neither empty nor a comment. */
 static void list_agrees(const char *list, bool (*is_valid)(struct slice), bool expected)
 {
@@ -17,13 +25,14 @@ static void list_agrees(const char *list, bool (*is_valid)(struct slice), bool e
     size_t count = 0;
     ssize_t size;
     while ((size = getline(&line, &capacity, file)) >= 0) {
-        if (size > 0 && line[size - 1] == '\n')
+        if (size > 0 && line[size - 1] == '\n') {
             size--;
-        if (size == 0 || line[0] == '#')
+        }
+        if (size == 0 || line[0] == '#') {
             continue;
+        }
         count++;
-        if (is_valid(slice_of(line, (size_t)size)) != expected)
-            fail_msg("%s: [%.*s]", list, (int)size, line);
+        assert_verdict(list, slice_of(line, (size_t)size), is_valid, expected);
     }
     assert_true(count > 0);
     free(line);
@@ -107,8 +116,9 @@ static void a_path_splits_into_collection_and_record_key(void **state)
                                        SLICE("a.b.c/d/"), SLICE("a.b/c"),    SLICE("a.b.c//d"),
                                        SLICE("a.b.c/."),  SLICE("$a.b.c/d"), SLICE("a.b.c/d e"),
                                        SLICE("a.b.c/\0"), SLICE("a.b.c\0/d")};
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_false(record_path_split(bad[i], &collection, &key));
+    }
 }
 
 int main(void)
