@@ -210,7 +210,7 @@ static void deliver_held(struct framer *framer)
 static void explain(const struct framer *framer, int status, struct error *error)
 {
     uint16_t code = wslay_event_get_status_code_sent(framer->wslay);
-    if (framer->is_too_long)
+    if (framer->is_too_long || code == WSLAY_CODE_MESSAGE_TOO_BIG)
         error_set(error, ERROR_PROTOCOL, "a message is longer than the limit of %zu bytes",
                   framer->max_message_bytes);
     else if (framer->has_too_many_pongs)

@@ -29,6 +29,7 @@ struct tls {
     BIO *from_socket; /* both owned by `ssl` */
     BIO *to_socket;
     char *host;
+    X509 *refused; /* the certificate that failed its check; NULL: none has */
     bool is_ready;
     char plain[PLAIN_BYTES];
 };
@@ -82,7 +83,7 @@ static void describe_time(const ASN1_TIME *time, char *text, size_t size)
 /* Which check a certificate has failed, and what an operator can do about it. */
 static void explain_refusal(const struct tls *tls, long verdict, struct error *error)
 {
-    X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
+    X509 *certificate = tls->refused;
     char detail[TEXT_SIZE] = "";
     switch (verdict) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
@@ -93,14 +94,13 @@ static void explain_refusal(const struct tls *tls, long verdict, struct error *e
         return;
     case X509_V_ERR_CERT_HAS_EXPIRED:
         describe_time(X509_get0_notAfter(certificate), detail, sizeof(detail));
-        error_set(error, ERROR_REFUSED, "TLS to %s: a certificate has expired; the host's ends %s",
+        error_set(error, ERROR_REFUSED, "TLS to %s: a certificate has expired: it ended %s",
                   tls->host, detail);
         return;
     case X509_V_ERR_CERT_NOT_YET_VALID:
         describe_time(X509_get0_notBefore(certificate), detail, sizeof(detail));
-        error_set(error, ERROR_REFUSED,
-                  "TLS to %s: a certificate is not valid yet; the host's begins %s", tls->host,
-                  detail);
+        error_set(error, ERROR_REFUSED, "TLS to %s: a certificate is not valid yet: it begins %s",
+                  tls->host, detail);
         return;
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
         error_set(error, ERROR_REFUSED,
@@ -128,7 +128,7 @@ static void fail(struct tls *tls, const char *what)
     struct error error;
     long verdict = SSL_get_verify_result(tls->ssl);
     drain(tls);
-    if (!tls->is_ready && verdict != X509_V_OK && SSL_get_verify_mode(tls->ssl) != SSL_VERIFY_NONE)
+    if (!tls->is_ready && verdict != X509_V_OK && tls->refused != NULL)
         explain_refusal(tls, verdict, &error);
     else
         error_set(&error, ERROR_PROTOCOL, "TLS to %s: %s: %s", tls->host, what, take_reason());
@@ -240,6 +240,7 @@ static void tls_destroy(struct layer *layer)
     struct tls *tls = (struct tls *)layer;
     SSL_free(tls->ssl);
     SSL_CTX_free(tls->context);
+    X509_free(tls->refused);
     free(tls->host);
     free(tls);
 }
@@ -266,6 +267,17 @@ static bool load_authorities(struct tls *tls, const char *ca_file, struct error 
     return false;
 }
 
+/* Keeps what failed: after the handshake has failed, OpenSSL no longer shows it. */
+static int on_certificate(int is_good, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls *tls = SSL_get_app_data(ssl);
+    X509 *certificate = X509_STORE_CTX_get_current_cert(store);
+    if (!is_good && tls->refused == NULL && certificate != NULL && X509_up_ref(certificate) == 1)
+        tls->refused = certificate;
+    return is_good;
+}
+
 static bool prepare_context(struct tls *tls, const struct transport_options *options,
                             struct error *error)
 {
@@ -275,7 +287,8 @@ static bool prepare_context(struct tls *tls, const struct transport_options *opt
         return false;
     }
     (void)SSL_CTX_set_options(tls->context, SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_verify(tls->context, options->tls_verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_verify(tls->context, options->tls_verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+                       options->tls_verify ? on_certificate : NULL);
     if (SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION) != 1) {
         error_set(error, ERROR_INTERNAL, "TLS: this OpenSSL has no TLS 1.2: %s", take_reason());
         return false;
@@ -308,6 +321,7 @@ static bool prepare_session(struct tls *tls, bool is_verified, struct error *err
     ASSERT(tls->ssl != NULL && tls->from_socket != NULL && tls->to_socket != NULL);
     SSL_set_bio(tls->ssl, tls->from_socket, tls->to_socket);
     SSL_set_connect_state(tls->ssl);
+    ASSERT(SSL_set_app_data(tls->ssl, tls) == 1);
     /* set_alpn_protos alone returns 0 for success */
     if (set_host(tls, is_verified) && SSL_set_alpn_protos(tls->ssl, alpn, sizeof(alpn) - 1) == 0)
         return true;

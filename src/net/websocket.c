@@ -127,14 +127,11 @@ static void watch_idleness(struct websocket *websocket)
     (void)uv_timer_start(&websocket->timer, on_idle, elapsed < limit ? limit - elapsed : 0, 0);
 }
 
-/* Any bytes answer a ping: a peer in the middle of a long message cannot send a pong. */
 static void on_idle(uv_timer_t *timer)
 {
     struct websocket *websocket = timer->data;
     uint64_t now = uv_now(websocket->loop);
     uint64_t idle = websocket->options.idle_timeout_ms;
-    if (websocket->ping_sent_ms != 0 && websocket->last_bytes_ms > websocket->ping_sent_ms)
-        websocket->ping_sent_ms = 0;
     if (websocket->ping_sent_ms != 0 && now - websocket->ping_sent_ms >= (idle + 1) / 2) {
         struct error error;
         error_set(&error, ERROR_TIMEOUT, "nothing from %s for %llu ms, a ping included",
@@ -320,6 +317,7 @@ static void on_bytes(void *owner, struct slice bytes)
 {
     struct websocket *websocket = owner;
     websocket->last_bytes_ms = uv_now(websocket->loop);
+    websocket->ping_sent_ms = 0; /* any bytes answer: amid a long message no pong can come */
     buffer_append_slice(&websocket->input, bytes);
     proceed(websocket);
 }

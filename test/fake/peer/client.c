@@ -25,8 +25,7 @@ static void on_message(void *owner, struct slice message, bool is_binary)
     struct client *client = owner;
     client->messages++;
     client->text_messages += is_binary ? 0 : 1;
-    buffer_clear(&client->last);
-    buffer_append_slice(&client->last, message);
+    (void)snprintf(client->last, sizeof(client->last), "%.*s", SLICE_ARGS(message));
     if (client->on_message != NULL)
         client->on_message(client, message);
 }
@@ -88,6 +87,5 @@ void client_run(struct client *client)
 
 void client_deinit(struct client *client)
 {
-    buffer_deinit(&client->last);
     ASSERT(uv_loop_close(&client->loop) == 0);
 }

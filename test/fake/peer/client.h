@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
 #include "fake/peer/peer.h"
 #include "net/websocket.h"
 #include <uv.h>
@@ -29,7 +28,7 @@ struct client {
     bool was_open;
     unsigned messages;
     unsigned text_messages;
-    struct buffer last; /* the last message */
+    char last[64]; /* the start of the last message, terminated */
     bool has_closed;
     bool has_error;
     struct error error;
