@@ -24,9 +24,11 @@ struct batch_row {
 
 void batch_deinit(struct batch *batch)
 {
-    for (unsigned t = 0; t < BATCH_TABLE_COUNT; t++)
-        for (unsigned c = 0; c < BATCH_COLUMNS_MAX; c++)
+    for (unsigned t = 0; t < BATCH_TABLE_COUNT; t++) {
+        for (unsigned c = 0; c < BATCH_COLUMNS_MAX; c++) {
             pg_array_deinit(&batch->tables[t].columns[c]);
+        }
+    }
     arena_deinit(&batch->arena);
     free(batch->events);
     free(batch->rows);
@@ -40,8 +42,9 @@ static void begin_table(struct batch_columns *table, const enum pg_element *elem
     ASSERT(count <= BATCH_COLUMNS_MAX);
     table->column_count = count;
     table->rows = 0;
-    for (unsigned c = 0; c < count; c++)
+    for (unsigned c = 0; c < count; c++) {
         pg_array_begin(&table->columns[c], elements[c]);
+    }
 }
 
 #define BEGIN_TABLE(batch, table, ...)                                                             \
@@ -82,16 +85,19 @@ void batch_begin(struct batch *batch)
 
 static const struct batch_verdict *find_verdict(const struct batch *batch, int op)
 {
-    for (size_t i = 0; i < batch->verdict_count; i++)
-        if (batch->verdicts[i].op == op)
+    for (size_t i = 0; i < batch->verdict_count; i++) {
+        if (batch->verdicts[i].op == op) {
             return &batch->verdicts[i];
+        }
+    }
     return NULL;
 }
 
 static void add_letter(struct batch *batch, const struct dead_letter *letter)
 {
-    if (batch->only_op == BATCH_OP_ENTRY)
+    if (batch->only_op == BATCH_OP_ENTRY) {
         dead_letter_append(&batch->tables[BATCH_DEAD_LETTERS], letter, &batch->scratch);
+    }
 }
 
 /* PostgreSQL has said no: a letter, or nothing where a constraint of the user's said it. */
@@ -118,14 +124,17 @@ static void add_refused(struct batch *batch, const struct batch_event *event,
 /* What keeps an op from being applied; empty: nothing. */
 static struct slice op_fault(const struct event_op *op)
 {
-    if (op->action == OP_UNKNOWN)
+    if (op->action == OP_UNKNOWN) {
         return SLICE("unknown action");
-    if (op->collection.size == 0 || op->rkey.size == 0)
+    }
+    if (op->collection.size == 0 || op->rkey.size == 0) {
         return SLICE("bad path");
+    }
     bool has_record = op->record.size > 0 && !slice_equals(op->record, SLICE("null"));
     if (slice_equals(op->invalid, SLICE("missing block")) ||
-        (op->action != OP_DELETE && !has_record && op->cbor.size == 0))
+        (op->action != OP_DELETE && !has_record && op->cbor.size == 0)) {
         return SLICE("missing block");
+    }
     return slice_of(NULL, 0);
 }
 
@@ -159,8 +168,9 @@ static bool add_op(struct batch *batch, struct batch_event *event, uint32_t inde
     } else if (verdict != NULL) {
         add_refused(batch, event, verdict, 1, outcome);
     }
-    if (fault.size == 0 || is_missing)
+    if (fault.size == 0 || is_missing) {
         push_row(batch, index, is_missing || verdict != NULL);
+    }
     return fault.size == 0 && verdict == NULL;
 }
 
@@ -168,11 +178,13 @@ static void add_commit(struct batch *batch, struct batch_event *event, struct si
 {
     uint32_t live = 0;
     uint32_t skipped = outcome->skipped;
-    for (uint32_t i = 0; i < event->event.op_count; i++)
+    for (uint32_t i = 0; i < event->event.op_count; i++) {
         live += add_op(batch, event, i, outcome) ? 1 : 0;
+    }
     outcome->unchanged += live; /* until the commit says which were written */
-    if (live == 0 && event->event.op_count > 0 && skipped == outcome->skipped)
+    if (live == 0 && event->event.op_count > 0 && skipped == outcome->skipped) {
         outcome->dead_entries++;
+    }
 }
 
 static void count_type(enum frame_type type, struct sink_outcome *outcome)
@@ -204,16 +216,20 @@ static void read_time(struct batch *batch, struct batch_event *event, struct sin
     event->time_us = event_time_parse(event->event.time);
     const int64_t last_ms = INT64_C(253402300799999); /* of the year 9999 */
     if (event->time_us == TIME_UNKNOWN && event->event.is_reference &&
-        event->entry->id.epoch <= (uint64_t)last_ms)
+        event->entry->id.epoch <= (uint64_t)last_ms) {
         event->time_us = (int64_t)event->entry->id.epoch * 1000;
+    }
     bool is_future = event->time_us > batch->now_us + FUTURE_TOLERANCE_US;
     event->guard_us = is_future ? TIME_UNKNOWN : event->time_us;
-    if (event->time_us == TIME_UNKNOWN)
+    if (event->time_us == TIME_UNKNOWN) {
         return;
-    if (outcome->newest_event_us == 0 || event->time_us > outcome->newest_event_us)
+    }
+    if (outcome->newest_event_us == 0 || event->time_us > outcome->newest_event_us) {
         outcome->newest_event_us = event->time_us;
-    if (outcome->oldest_event_us == 0 || event->time_us < outcome->oldest_event_us)
+    }
+    if (outcome->oldest_event_us == 0 || event->time_us < outcome->oldest_event_us) {
         outcome->oldest_event_us = event->time_us;
+    }
 }
 
 static struct batch_event *push_event(struct batch *batch, const struct entry *entry)
@@ -257,8 +273,9 @@ void batch_add(struct batch *batch, const struct entry *entry, struct sink_outco
         batch->event_count--; /* it touches nothing but the letters */
         return;
     }
-    if (event->event.type == FRAME_COMMIT)
+    if (event->event.type == FRAME_COMMIT) {
         add_commit(batch, event, outcome);
+    }
 }
 
 /* --- records --- */
@@ -269,10 +286,12 @@ static int compare_keys(const struct batch *batch, const struct batch_row *a,
     const struct event *event_a = &batch->events[a->event].event;
     const struct event *event_b = &batch->events[b->event].event;
     int order = slice_compare(event_a->did, event_b->did);
-    if (order == 0)
+    if (order == 0) {
         order = slice_compare(event_a->ops[a->op].collection, event_b->ops[b->op].collection);
-    if (order == 0)
+    }
+    if (order == 0) {
         order = slice_compare(event_a->ops[a->op].rkey, event_b->ops[b->op].rkey);
+    }
     return order;
 }
 
@@ -285,24 +304,29 @@ static int compare_rows(const void *left, const void *right, void *context)
     const struct event *event_a = &batch->events[a->event].event;
     const struct event *event_b = &batch->events[b->event].event;
     int order = compare_keys(batch, a, b);
-    if (order == 0)
+    if (order == 0) {
         order = slice_compare(event_b->rev, event_a->rev);
-    if (order == 0 && event_a->position.sequence != event_b->position.sequence)
+    }
+    if (order == 0 && event_a->position.sequence != event_b->position.sequence) {
         order = event_a->position.sequence > event_b->position.sequence ? -1 : 1;
-    if (order == 0 && a->event != b->event)
+    }
+    if (order == 0 && a->event != b->event) {
         order = a->event > b->event ? -1 : 1;
-    if (order == 0 && a->op != b->op)
+    }
+    if (order == 0 && a->op != b->op) {
         order = a->op > b->op ? -1 : 1;
+    }
     return order;
 }
 
 static void append_cbor(struct batch *batch, struct pg_array *column, struct slice base64)
 {
     buffer_clear(&batch->scratch);
-    if (base64.size > 0 && base64_decode(&batch->scratch, base64))
+    if (base64.size > 0 && base64_decode(&batch->scratch, base64)) {
         pg_array_append(column, buffer_slice(&batch->scratch));
-    else
+    } else {
         pg_array_append_null(column);
+    }
 }
 
 /* Where a row stands against its repo's floor: its rev, or the TID of its time where it has none. */
@@ -348,10 +372,11 @@ static const struct batch_row *choose_row(const struct batch_row *rows, size_t c
 {
     uint32_t silenced = UINT32_MAX; /* the event whose last word on this key is dead */
     for (size_t i = 0; i < count; i++) {
-        if (rows[i].is_dead)
+        if (rows[i].is_dead) {
             silenced = rows[i].event;
-        else if (rows[i].event != silenced)
+        } else if (rows[i].event != silenced) {
             return &rows[i];
+        }
     }
     return NULL;
 }
@@ -360,15 +385,18 @@ static void build_records(struct batch *batch)
 {
     struct batch_row *rows = batch->rows;
     size_t winners = 0;
-    if (batch->row_count > 0)
+    if (batch->row_count > 0) {
         qsort_r(rows, batch->row_count, sizeof(*rows), compare_rows, batch);
+    }
     for (size_t i = 0, next; i < batch->row_count; i = next) {
         for (next = i + 1;
-             next < batch->row_count && compare_keys(batch, &rows[i], &rows[next]) == 0;)
+             next < batch->row_count && compare_keys(batch, &rows[i], &rows[next]) == 0;) {
             next++;
+        }
         const struct batch_row *chosen = choose_row(&rows[i], next - i);
-        if (chosen == NULL || (batch->only_op >= 0 && chosen->op != (uint32_t)batch->only_op))
+        if (chosen == NULL || (batch->only_op >= 0 && chosen->op != (uint32_t)batch->only_op)) {
             continue;
+        }
         append_record(batch, chosen);
         rows[winners++] = *chosen; /* never past what has been read */
     }
@@ -387,25 +415,29 @@ static int compare_dids(const void *left, const void *right)
     const struct batch_event *const *a = left;
     const struct batch_event *const *b = right;
     int order = slice_compare((*a)->event.did, (*b)->event.did);
-    if (order == 0)
+    if (order == 0) {
         order = *a < *b ? -1 : *a > *b; /* both are in the one array: as they were added */
+    }
     return order;
 }
 
 static void build_repos(struct batch *batch)
 {
     size_t count = batch->event_count;
-    if (count == 0)
+    if (count == 0) {
         return;
+    }
     const struct batch_event **order =
         arena_allocate(&batch->arena, count * sizeof(struct batch_event *));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         order[i] = &batch->events[i];
+    }
     qsort(order, count, sizeof(struct batch_event *), compare_dids);
     for (size_t i = 0, next; i < count; i = next) {
         for (next = i + 1;
-             next < count && slice_equals(order[i]->event.did, order[next]->event.did);)
+             next < count && slice_equals(order[i]->event.did, order[next]->event.did);) {
             next++;
+        }
         repo_fold_append(batch, &order[i], next - i);
     }
 }

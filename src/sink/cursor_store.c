@@ -99,16 +99,18 @@ static void shut(struct cursor_store *store);
 static void on_timer(uv_timer_t *timer)
 {
     struct cursor_store *store = timer->data;
-    if (store->is_closing)
+    if (store->is_closing) {
         shut(store); /* the drain is over */
-    else
+    } else {
         proceed(store);
+    }
 }
 
 static void retry_later(struct cursor_store *store)
 {
-    if (store->is_closing)
+    if (store->is_closing) {
         return; /* the timer counts the drain; on_ready tries again */
+    }
     int result = uv_timer_start(&store->timer, on_timer, backoff_next_ms(&store->backoff), 0);
     ASSERT(result == 0);
 }
@@ -120,8 +122,9 @@ static void finish_load(struct cursor_store *store)
                                  .highest_epoch = store->highest_epoch};
     free(store->host);
     store->host = NULL;
-    if (store->callbacks.on_loaded != NULL)
+    if (store->callbacks.on_loaded != NULL) {
         store->callbacks.on_loaded(store->owner, &found);
+    }
 }
 
 static void finish_save(struct cursor_store *store)
@@ -129,16 +132,18 @@ static void finish_save(struct cursor_store *store)
     struct mark saved = store->saving;
     struct cursor_row row = mark_row(&saved);
     store->saving = (struct mark){0};
-    if (store->callbacks.on_saved != NULL)
+    if (store->callbacks.on_saved != NULL) {
         store->callbacks.on_saved(store->owner, &row);
+    }
     mark_clear(&saved);
 }
 
 static void on_result(struct pg_request *request, unsigned query, const struct pg_result *result)
 {
     struct cursor_store *store = LIST_ENTRY(request, struct cursor_store, request);
-    if (store->running != CURSOR_LOAD || result->rows == 0)
+    if (store->running != CURSOR_LOAD || result->rows == 0) {
         return;
+    }
     if (query == 1) {
         store->highest_epoch = strtoull(pg_result_text(result, 0, 0), NULL, 10);
         return;
@@ -157,24 +162,27 @@ static void on_done(struct pg_request *request, const struct pg_failure *failure
     struct cursor_store *store = LIST_ENTRY(request, struct cursor_store, request);
     enum cursor_work work = store->running;
     store->running = CURSOR_NOTHING;
-    if (store->is_shut)
+    if (store->is_shut) {
         return;
+    }
     if (failure != NULL) {
         retry_later(store);
         return;
     }
     backoff_reset(&store->backoff);
-    if (work == CURSOR_LOAD)
+    if (work == CURSOR_LOAD) {
         finish_load(store);
-    else
+    } else {
         finish_save(store);
+    }
     proceed(store);
 }
 
 static struct slice int64_bytes(int64_t number, char bytes[8])
 {
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         bytes[i] = (char)((uint64_t)number >> (56 - 8 * i));
+    }
     return slice_of(bytes, 8);
 }
 
@@ -200,8 +208,9 @@ static void send_save(struct cursor_store *store)
 
 static enum cursor_work next_work(struct cursor_store *store)
 {
-    if (store->host != NULL && !store->is_closing)
+    if (store->host != NULL && !store->is_closing) {
         return CURSOR_LOAD;
+    }
     if (!store->saving.is_set && store->waiting.is_set) {
         store->saving = store->waiting;
         store->waiting = (struct mark){0};
@@ -211,23 +220,27 @@ static enum cursor_work next_work(struct cursor_store *store)
 
 static void proceed(struct cursor_store *store)
 {
-    if (store->is_shut || store->running != CURSOR_NOTHING)
-        return;
-    enum cursor_work work = next_work(store);
-    if (work == CURSOR_NOTHING) {
-        if (store->is_closing)
-            shut(store);
+    if (store->is_shut || store->running != CURSOR_NOTHING) {
         return;
     }
-    if (!pg_connection_is_ready(store->connection))
+    enum cursor_work work = next_work(store);
+    if (work == CURSOR_NOTHING) {
+        if (store->is_closing) {
+            shut(store);
+        }
+        return;
+    }
+    if (!pg_connection_is_ready(store->connection)) {
         return; /* on_ready goes on */
+    }
     store->running = work;
     store->request = (struct pg_request){.on_result = on_result, .on_done = on_done};
     pg_connection_begin(store->connection, &store->request);
-    if (work == CURSOR_LOAD)
+    if (work == CURSOR_LOAD) {
         send_load(store);
-    else
+    } else {
         send_save(store);
+    }
     pg_connection_end(store->connection);
 }
 
@@ -253,8 +266,9 @@ static void on_ready(void *owner)
 
 static void finish_closing(struct cursor_store *store)
 {
-    if (--store->open_handles > 0)
+    if (--store->open_handles > 0) {
         return;
+    }
     struct cursor_store_callbacks callbacks = store->callbacks;
     void *owner = store->owner;
     mark_clear(&store->saving);
@@ -262,8 +276,9 @@ static void finish_closing(struct cursor_store *store)
     mark_clear(&store->found);
     free(store->host);
     free(store);
-    if (callbacks.on_closed != NULL)
+    if (callbacks.on_closed != NULL) {
         callbacks.on_closed(owner);
+    }
 }
 
 static void on_connection_closed(void *owner)
@@ -278,8 +293,9 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static void shut(struct cursor_store *store)
 {
-    if (store->is_shut)
+    if (store->is_shut) {
         return;
+    }
     store->is_shut = true;
     pg_connection_close(store->connection);
     uv_close((uv_handle_t *)&store->timer, on_timer_closed);
@@ -287,8 +303,9 @@ static void shut(struct cursor_store *store)
 
 void cursor_store_close(struct cursor_store *store, uint64_t drain_ms)
 {
-    if (store->is_closing)
+    if (store->is_closing) {
         return;
+    }
     store->is_closing = true;
     int result = uv_timer_start(&store->timer, on_timer, drain_ms, 0);
     ASSERT(result == 0);

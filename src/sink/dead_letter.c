@@ -48,8 +48,9 @@ static const char *action_name(enum op_action action)
 
 static void append_field(struct buffer *out, const char *name, struct slice text)
 {
-    if (text.size == 0)
+    if (text.size == 0) {
         return;
+    }
     buffer_append_format(out, ",\"%s\":", name);
     json_append_string(out, text);
 }

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct reader {
     const char *at;
@@ -24,16 +25,11 @@ static int read_digits(struct reader *reader, int count)
 
 static char read_one_of(struct reader *reader, const char *allowed)
 {
-    if (reader->at != reader->end) {
-        for (const char *c = allowed; *c != '\0'; c++) {
-            if (*c == *reader->at) {
-                reader->at++;
-                return *c;
-            }
-        }
+    if (reader->at == reader->end || *reader->at == '\0' || strchr(allowed, *reader->at) == NULL) {
+        reader->is_bad = true;
+        return '\0';
     }
-    reader->is_bad = true;
-    return '\0';
+    return *reader->at++;
 }
 
 /* Days since 1970-01-01 in the proleptic Gregorian calendar; years start in March, so that a leap
@@ -49,8 +45,9 @@ static int64_t days_from_date(int64_t year, int64_t month, int64_t day)
 static bool date_is_valid(int year, int month, int day)
 {
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    if (year < 1 || month < 1 || month > 12 || day < 1)
+    if (year < 1 || month < 1 || month > 12 || day < 1) {
         return false;
+    }
     bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     return day <= days[month - 1] + (month == 2 && is_leap ? 1 : 0);
 }
@@ -76,15 +73,17 @@ static int64_t read_clock(struct reader *reader)
     int minute = read_digits(reader, 2);
     read_one_of(reader, ":");
     int second = read_digits(reader, 2);
-    if (hour > 23 || minute > 59 || second > 60)
+    if (hour > 23 || minute > 59 || second > 60) {
         reader->is_bad = true;
+    }
     return hour * 3600 + minute * 60 + (second == 60 ? 59 : second);
 }
 
 static int64_t read_fraction_us(struct reader *reader)
 {
-    if (reader->at == reader->end || *reader->at != '.')
+    if (reader->at == reader->end || *reader->at != '.') {
         return 0;
+    }
     reader->at++;
     int64_t fraction = 0;
     int64_t unit = 100000;
@@ -93,36 +92,42 @@ static int64_t read_fraction_us(struct reader *reader)
         fraction += unit * (*reader->at - '0');
         unit /= 10;
     }
-    if (reader->at == start)
+    if (reader->at == start) {
         reader->is_bad = true;
+    }
     return fraction;
 }
 
 static int64_t read_offset(struct reader *reader)
 {
     char sign = read_one_of(reader, "Zz+-");
-    if (sign != '+' && sign != '-')
+    if (sign != '+' && sign != '-') {
         return 0;
+    }
     int hours = read_digits(reader, 2);
     read_one_of(reader, ":");
     int minutes = read_digits(reader, 2);
-    if (hours > 23 || minutes > 59)
+    if (hours > 23 || minutes > 59) {
         reader->is_bad = true;
-    return (hours * 3600 + minutes * 60) * (sign == '+' ? 1 : -1);
+    }
+    int64_t offset = hours * INT64_C(3600) + minutes * INT64_C(60);
+    return sign == '+' ? offset : -offset;
 }
 
 int64_t event_time_parse(struct slice text)
 {
     struct reader reader = {.at = text.data, .end = text.data + text.size};
-    if (text.size == 0)
+    if (text.size == 0) {
         return TIME_UNKNOWN;
+    }
     int64_t seconds = read_date(&reader);
     read_one_of(&reader, "Tt");
     seconds += read_clock(&reader);
     int64_t fraction = read_fraction_us(&reader);
     seconds -= read_offset(&reader);
-    if (reader.is_bad || reader.at != reader.end)
+    if (reader.is_bad || reader.at != reader.end) {
         return TIME_UNKNOWN;
+    }
     return seconds * 1000000 + fraction;
 }
 

@@ -52,8 +52,9 @@ static bool run(struct migration *migration, const char *what, const char *sql)
     PGresult *answer = PQexec(migration->native, sql);
     ExecStatusType status = PQresultStatus(answer);
     bool is_done = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
-    if (!is_done)
+    if (!is_done) {
         (void)fail(migration, what, answer); /* says false */
+    }
     PQclear(answer);
     return is_done;
 }
@@ -65,10 +66,11 @@ static bool query_text(struct migration *migration, const char *sql, const char 
                                     &parameter, NULL, NULL, 0);
     bool is_done = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1;
     buffer_clear(text);
-    if (is_done)
+    if (is_done) {
         buffer_append_string(text, PQgetvalue(result, 0, 0));
-    else
+    } else {
         (void)fail(migration, "asking for the schema", result); /* says false */
+    }
     buffer_append_byte(text, '\0');
     PQclear(result);
     return is_done;
@@ -93,8 +95,9 @@ static bool connect_native(struct migration *migration)
     const char *const names[] = {"dbname", "application_name", "client_encoding", NULL};
     const char *const values[] = {migration->options->conninfo, "standpipe migrate", "UTF8", NULL};
     migration->native = PQconnectdbParams(names, values, 1);
-    if (PQstatus(migration->native) != CONNECTION_OK)
+    if (PQstatus(migration->native) != CONNECTION_OK) {
         return fail_connection(migration);
+    }
     return run(migration, "setting up the session",
                "SET client_min_messages = warning; SET lock_timeout = '30s'; "
                "SET synchronous_commit = on");
@@ -116,8 +119,9 @@ static bool enter_schema(struct migration *migration)
             &sql, "BEGIN; " LOCK_MIGRATIONS "; CREATE SCHEMA IF NOT EXISTS %s; COMMIT", schema);
         buffer_append_byte(&sql, '\0');
     }
-    if (is_absent && !migration->options->dry_run)
+    if (is_absent && !migration->options->dry_run) {
         is_done = run(migration, "creating the schema", sql.data);
+    }
     buffer_clear(&sql);
     buffer_append_format(&sql, "SET search_path = %s", schema != NULL ? schema : "public");
     buffer_append_byte(&sql, '\0');
@@ -137,13 +141,15 @@ static int read_version(struct migration *migration)
     if (query_text(migration,
                    "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
                    "WHERE n.nspname = $1 AND c.relname = 'standpipe_migrations'",
-                   migration->options->schema, &text))
+                   migration->options->schema, &text)) {
         version = strcmp(text.data, "0") == 0 ? VERSION_NONE : 0;
+    }
     if (version == 0) {
         version = VERSION_FAILED;
         if (query_text(migration, "SELECT coalesce(max(step), 0) FROM standpipe_migrations", NULL,
-                       &text))
+                       &text)) {
             version = (int)strtol(text.data, NULL, 10);
+        }
     }
     buffer_deinit(&text);
     return version;
@@ -151,8 +157,9 @@ static int read_version(struct migration *migration)
 
 static bool refuse_newer(struct migration *migration, int version)
 {
-    if (version <= schema_step_count)
+    if (version <= schema_step_count) {
         return true;
+    }
     error_set(migration->error, ERROR_REFUSED,
               "postgres: schema %s is at step %d, this standpipe knows %d: run a newer one",
               migration->options->schema, version, schema_step_count);
@@ -162,11 +169,13 @@ static bool refuse_newer(struct migration *migration, int version)
 static bool dry_run(struct migration *migration)
 {
     int version = read_version(migration);
-    if (version == VERSION_FAILED || !refuse_newer(migration, version))
+    if (version == VERSION_FAILED || !refuse_newer(migration, version)) {
         return false;
-    for (int i = version == VERSION_NONE ? 0 : version; i < schema_step_count; i++)
+    }
+    for (int i = version == VERSION_NONE ? 0 : version; i < schema_step_count; i++) {
         buffer_append_format(migration->report, "-- step %d: %s\n%s", i + 1, schema_steps[i].name,
                              schema_steps[i].sql);
+    }
     return true;
 }
 
@@ -180,9 +189,10 @@ static bool run_step(struct migration *migration, int index)
     bool is_done = run(migration, schema_steps[index].name, sql.data) &&
                    run(migration, "committing", "COMMIT");
     buffer_deinit(&sql);
-    if (is_done)
+    if (is_done) {
         buffer_append_format(migration->report, "step %d: %s\n", index + 1,
                              schema_steps[index].name);
+    }
     return is_done;
 }
 
@@ -191,17 +201,20 @@ static bool run_step(struct migration *migration, int index)
 static bool step_once(struct migration *migration, bool *is_over)
 {
     if (!run(migration, "beginning", "BEGIN") ||
-        !run(migration, "waiting for another migration", LOCK_MIGRATIONS))
+        !run(migration, "waiting for another migration", LOCK_MIGRATIONS)) {
         return false;
+    }
     int version = read_version(migration);
-    if (version == VERSION_FAILED || !refuse_newer(migration, version))
+    if (version == VERSION_FAILED || !refuse_newer(migration, version)) {
         return false;
+    }
     if (version == VERSION_NONE) {
         version = 0;
         if (!run(migration, "creating standpipe_migrations",
                  "CREATE TABLE standpipe_migrations (step integer PRIMARY KEY, name text NOT NULL, "
-                 "applied_at timestamptz NOT NULL DEFAULT now())"))
+                 "applied_at timestamptz NOT NULL DEFAULT now())")) {
             return false;
+        }
     }
     *is_over = version == schema_step_count;
     return *is_over ? run(migration, "committing", "COMMIT") : run_step(migration, version);
@@ -215,8 +228,9 @@ bool migrations_run(const struct migrations_options *options, struct buffer *rep
     if (is_done && options->dry_run) {
         is_done = dry_run(&migration);
     } else {
-        for (bool is_over = false; is_done && !is_over;)
+        for (bool is_over = false; is_done && !is_over;) {
             is_done = step_once(&migration, &is_over);
+        }
     }
     PQfinish(migration.native);
     return is_done;

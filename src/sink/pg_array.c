@@ -13,8 +13,9 @@ enum {
 
 static void store_uint32(char *at, uint32_t number)
 {
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         at[i] = (char)(number >> (24 - 8 * i));
+    }
 }
 
 static void append_uint32(struct buffer *buffer, uint32_t number)
@@ -35,8 +36,9 @@ void pg_array_begin(struct pg_array *array, enum pg_element element)
     array->element = element;
     array->count = 0;
     const uint32_t header[] = {1, 1, element, 0, 1};
-    for (size_t i = 0; i < sizeof(header) / sizeof(header[0]); i++)
+    for (size_t i = 0; i < sizeof(header) / sizeof(header[0]); i++) {
         append_uint32(&array->bytes, header[i]);
+    }
 }
 
 void pg_array_append(struct pg_array *array, struct slice bytes)
@@ -55,10 +57,11 @@ void pg_array_append_null(struct pg_array *array)
 
 void pg_array_append_or_null(struct pg_array *array, struct slice bytes)
 {
-    if (bytes.size == 0)
+    if (bytes.size == 0) {
         pg_array_append_null(array);
-    else
+    } else {
         pg_array_append(array, bytes);
+    }
 }
 
 void pg_array_append_int64(struct pg_array *array, int64_t number)
@@ -79,10 +82,11 @@ void pg_array_append_time(struct pg_array *array, int64_t time_us)
 {
     /* PostgreSQL counts from 2000-01-01. */
     const int64_t postgres_epoch_us = INT64_C(946684800) * 1000000;
-    if (time_us == TIME_UNKNOWN)
+    if (time_us == TIME_UNKNOWN) {
         pg_array_append_null(array);
-    else
+    } else {
         pg_array_append_int64(array, time_us - postgres_epoch_us);
+    }
 }
 
 struct slice pg_array_finish(struct pg_array *array)

@@ -91,10 +91,16 @@ static void enter_state(struct pg_connection *connection, enum pg_state next)
 static void copy_line(char *to, size_t size, const char *from)
 {
     size_t length = 0;
-    for (; *from != '\0' && length + 1 < size; from++)
-        to[length++] = *from == '\n' || *from == '\t' ? ' ' : *from;
-    while (length > 0 && to[length - 1] == ' ')
+    for (; *from != '\0' && length + 1 < size; from++) {
+        bool is_break = *from == '\n' || *from == '\t';
+        to[length++] = ' ';
+        if (!is_break) {
+            to[length - 1] = *from;
+        }
+    }
+    while (length > 0 && to[length - 1] == ' ') {
         length--;
+    }
     to[length] = '\0';
 }
 
@@ -107,8 +113,9 @@ static void find_sqlstate(const char *message, char sqlstate[6])
         const char *code = at + 3;
         size_t length = 0;
         while (length < 5 &&
-               (isdigit((unsigned char)code[length]) || isupper((unsigned char)code[length])))
+               (isdigit((unsigned char)code[length]) || isupper((unsigned char)code[length]))) {
             length++;
+        }
         if (length == 5 && code[5] == ':') {
             memcpy(sqlstate, code, 5);
             sqlstate[5] = '\0';
@@ -144,8 +151,9 @@ static void on_watcher_closed(uv_handle_t *handle)
 static void stop_watching(struct pg_connection *connection)
 {
     struct watcher *watcher = connection->watcher;
-    if (watcher == NULL)
+    if (watcher == NULL) {
         return;
+    }
     connection->watcher = NULL;
     connection->watched = 0;
     watcher->connection = NULL;
@@ -155,8 +163,9 @@ static void stop_watching(struct pg_connection *connection)
 
 static bool watch(struct pg_connection *connection, int events, uv_poll_cb on_event)
 {
-    if (connection->watcher != NULL && connection->watched == events)
+    if (connection->watcher != NULL && connection->watched == events) {
         return true;
+    }
     if (connection->watcher == NULL) {
         struct watcher *watcher = memory_allocate(sizeof(*watcher));
         int result = uv_poll_init(connection->loop, &watcher->poll, PQsocket(connection->native));
@@ -170,8 +179,9 @@ static bool watch(struct pg_connection *connection, int events, uv_poll_cb on_ev
         connection->watcher = watcher;
     }
     int result = uv_poll_start(&connection->watcher->poll, events, on_event);
-    if (result != 0)
+    if (result != 0) {
         set_failure(connection, "", uv_strerror(result));
+    }
     connection->watched = events;
     return result == 0;
 }
@@ -179,8 +189,9 @@ static bool watch(struct pg_connection *connection, int events, uv_poll_cb on_ev
 static void drop_native(struct pg_connection *connection)
 {
     stop_watching(connection);
-    if (connection->native != NULL)
+    if (connection->native != NULL) {
         PQfinish(connection->native);
+    }
     connection->native = NULL;
     connection->generation++;
     connection->is_broken = false;
@@ -205,8 +216,9 @@ static void on_timer(uv_timer_t *timer)
         return;
     case PG_SETTING_UP:
     case PG_READY:
-        if (!connection->is_broken)
+        if (!connection->is_broken) {
             set_failure(connection, "", "no answer in time");
+        }
         lose(connection);
         return;
     }
@@ -226,8 +238,9 @@ static void stop_timer(struct pg_connection *connection)
 /* For a failure that is found where no callback may run: told from the timer. */
 static void break_soon(struct pg_connection *connection)
 {
-    if (connection->is_broken)
+    if (connection->is_broken) {
         return;
+    }
     set_native_failure(connection, "the connection is broken");
     connection->is_broken = true;
     set_timer(connection, 0);
@@ -235,8 +248,9 @@ static void break_soon(struct pg_connection *connection)
 
 static void arm_deadline(struct pg_connection *connection)
 {
-    if (connection->is_broken)
+    if (connection->is_broken) {
         return;
+    }
     if (list_is_empty(&connection->requests)) {
         stop_timer(connection);
         return;
@@ -253,22 +267,25 @@ static void fail_requests(struct pg_connection *connection, const struct pg_fail
     struct list lost;
     list_init(&lost);
     connection->begun = NULL;
-    for (struct list *node; (node = list_take_first(&connection->requests)) != NULL;)
+    for (struct list *node; (node = list_take_first(&connection->requests)) != NULL;) {
         list_append(&lost, node);
+    }
     for (struct list *node; (node = list_take_first(&lost)) != NULL;) {
         struct pg_request *request = LIST_ENTRY(node, struct pg_request, node);
         struct pg_failure mine = request->has_failed ? request->failure : *failure;
         mine.is_lost = true;
-        if (request->on_done != NULL)
+        if (request->on_done != NULL) {
             request->on_done(request, &mine);
+        }
     }
 }
 
 static void log_lost(struct pg_connection *connection, uint64_t wait_ms)
 {
     uint64_t suppressed = 0;
-    if (!log_limit_pass(&connection->lost_limit, &suppressed))
+    if (!log_limit_pass(&connection->lost_limit, &suppressed)) {
         return;
+    }
     log_warning(connection->object, "not connected", LOG_TEXT("why", connection->failure.text),
                 LOG_TEXT("sqlstate", connection->failure.sqlstate), LOG_INT("retry_ms", wait_ms),
                 LOG_INT("suppressed", suppressed));
@@ -302,8 +319,9 @@ static void lose(struct pg_connection *connection)
     log_lost(connection, wait_ms);
     set_timer(connection, wait_ms);
     fail_requests(connection, &failure);
-    if (connection->state != PG_CLOSED && connection->callbacks.on_lost != NULL)
+    if (connection->state != PG_CLOSED && connection->callbacks.on_lost != NULL) {
         connection->callbacks.on_lost(connection->owner, &failure);
+    }
 }
 
 /* --- requests --- */
@@ -312,18 +330,21 @@ static void on_ready_event(uv_poll_t *poll, int status, int events);
 
 static void flush(struct pg_connection *connection)
 {
-    if (connection->is_broken)
+    if (connection->is_broken) {
         return;
+    }
     int result = PQflush(connection->native);
     if (result < 0 ||
-        !watch(connection, result > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE, on_ready_event))
+        !watch(connection, result > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE, on_ready_event)) {
         break_soon(connection);
+    }
 }
 
 static void take_failure(struct pg_request *request, const PGresult *native)
 {
-    if (request->has_failed)
+    if (request->has_failed) {
         return; /* the first one is the cause */
+    }
     const char *sqlstate = PQresultErrorField(native, PG_DIAG_SQLSTATE);
     const char *text = PQresultErrorField(native, PG_DIAG_MESSAGE_PRIMARY);
     const char *detail = PQresultErrorField(native, PG_DIAG_MESSAGE_DETAIL);
@@ -332,8 +353,9 @@ static void take_failure(struct pg_request *request, const PGresult *native)
     copy_line(failure->sqlstate, sizeof(failure->sqlstate), sqlstate != NULL ? sqlstate : "");
     struct buffer line = {0};
     buffer_append_string(&line, text != NULL ? text : PQresultErrorMessage(native));
-    if (detail != NULL)
+    if (detail != NULL) {
         buffer_append_format(&line, ": %.200s", detail);
+    }
     buffer_append_byte(&line, '\0');
     copy_line(failure->text, sizeof(failure->text), line.data);
     buffer_deinit(&line);
@@ -350,8 +372,9 @@ static void give_result(struct pg_request *request, const PGresult *native)
         .rows = (unsigned)PQntuples(native),
         .native = native,
     };
-    if (request->on_result != NULL && !request->has_failed)
+    if (request->on_result != NULL && !request->has_failed) {
         request->on_result(request, request->answered, &result);
+    }
 }
 
 const char *pg_result_text(const struct pg_result *result, unsigned row, unsigned column)
@@ -364,8 +387,9 @@ static void finish_request(struct pg_connection *connection, struct pg_request *
     list_remove(&request->node);
     backoff_reset(&connection->backoff);
     arm_deadline(connection);
-    if (request->on_done != NULL)
+    if (request->on_done != NULL) {
         request->on_done(request, request->has_failed ? &request->failure : NULL);
+    }
 }
 
 /* One answer of the server goes to the first request. */
@@ -400,8 +424,9 @@ static void drain(struct pg_connection *connection)
     unsigned generation = connection->generation;
     while (!list_is_empty(&connection->requests) && !PQisBusy(connection->native)) {
         take_result(connection, PQgetResult(connection->native));
-        if (connection->generation != generation)
+        if (connection->generation != generation) {
             return;
+        }
         if (!list_is_empty(&connection->requests) &&
             (is_spinning(connection) || PQstatus(connection->native) == CONNECTION_BAD)) {
             set_native_failure(connection, "the connection ended");
@@ -416,14 +441,16 @@ static void on_ready_event(uv_poll_t *poll, int status, int events)
 {
     struct watcher *watcher = poll->data;
     struct pg_connection *connection = watcher->connection;
-    if (connection == NULL)
+    if (connection == NULL) {
         return;
+    }
     if ((status < 0 || (events & UV_READABLE) != 0) && PQconsumeInput(connection->native) == 0) {
         /* What the server said before it left (57P01) is still to be read. */
         unsigned generation = connection->generation;
         drain(connection);
-        if (connection->generation != generation)
+        if (connection->generation != generation) {
             return;
+        }
         set_native_failure(connection, "the connection ended");
         lose(connection);
         return;
@@ -467,16 +494,18 @@ void pg_connection_query(struct pg_connection *connection, const struct pg_state
                            : PQsendQueryParams(connection->native, statement->sql, count,
                                                statement->types, data, sizes, formats, 0);
     connection->begun->sent++;
-    if (sent == 0)
+    if (sent == 0) {
         break_soon(connection);
+    }
 }
 
 void pg_connection_end(struct pg_connection *connection)
 {
     ASSERT(connection->begun != NULL);
     connection->begun = NULL;
-    if (PQpipelineSync(connection->native) == 0)
+    if (PQpipelineSync(connection->native) == 0) {
         break_soon(connection);
+    }
     flush(connection);
     arm_deadline(connection);
 }
@@ -501,8 +530,9 @@ static void send_search_path(struct pg_connection *connection)
     struct buffer path = {0};
     buffer_append_byte(&path, '"');
     for (const char *c = connection->schema; *c != '\0'; c++) {
-        if (*c == '"')
+        if (*c == '"') {
             buffer_append_byte(&path, '"');
+        }
         buffer_append_byte(&path, *c);
     }
     buffer_append(&path, "\"", 2); /* with its end */
@@ -531,8 +561,9 @@ static void send_prepares(struct pg_connection *connection)
         const struct pg_statement *statement = &connection->options.statements[i];
         connection->begun->sent++;
         if (PQsendPrepare(connection->native, statement->name, statement->sql,
-                          (int)statement->count, statement->types) == 0)
+                          (int)statement->count, statement->types) == 0) {
             break_soon(connection);
+        }
     }
 }
 
@@ -542,8 +573,9 @@ static void on_setup_result(struct pg_request *request, unsigned query,
     enum {
         VERIFY_QUERY = 7
     };
-    if (query != VERIFY_QUERY || strcmp(pg_result_text(result, 0, 0), "on") == 0)
+    if (query != VERIFY_QUERY || strcmp(pg_result_text(result, 0, 0), "on") == 0) {
         return;
+    }
     request->has_failed = true;
     request->failure = (struct pg_failure){.class = SQLSTATE_MISCONFIGURED, .query = query};
     copy_line(request->failure.text, sizeof(request->failure.text),
@@ -553,8 +585,9 @@ static void on_setup_result(struct pg_request *request, unsigned query,
 static void on_setup_done(struct pg_request *request, const struct pg_failure *failure)
 {
     struct pg_connection *connection = LIST_ENTRY(request, struct pg_connection, setup);
-    if (connection->native == NULL)
+    if (connection->native == NULL) {
         return; /* lost: told already */
+    }
     if (failure != NULL) {
         connection->failure = *failure;
         connection->failure.is_lost = true;
@@ -564,8 +597,9 @@ static void on_setup_done(struct pg_request *request, const struct pg_failure *f
     enter_state(connection, PG_READY);
     log_info(connection->object, "connected", LOG_TEXT("host", PQhost(connection->native)),
              LOG_INT("server_version", PQserverVersion(connection->native)));
-    if (connection->callbacks.on_ready != NULL)
+    if (connection->callbacks.on_ready != NULL) {
         connection->callbacks.on_ready(connection->owner);
+    }
 }
 
 static void on_notice(void *context, const char *message)
@@ -591,8 +625,9 @@ static void set_up(struct pg_connection *connection)
     connection->setup = (struct pg_request){.on_result = on_setup_result, .on_done = on_setup_done};
     pg_connection_begin(connection, &connection->setup);
     send_settings(connection);
-    if (connection->options.prepared)
+    if (connection->options.prepared) {
         send_prepares(connection);
+    }
     pg_connection_end(connection);
 }
 
@@ -605,8 +640,9 @@ static void on_connect_event(uv_poll_t *poll, int status, int events)
     (void)events;
     (void)status; /* an error is PQconnectPoll's to see: it tries the next address or fails */
     struct watcher *watcher = poll->data;
-    if (watcher->connection != NULL)
+    if (watcher->connection != NULL) {
         connect_step(watcher->connection);
+    }
 }
 
 static void connect_step(struct pg_connection *connection)
@@ -623,8 +659,9 @@ static void connect_step(struct pg_connection *connection)
         return;
     }
     int events = step == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE;
-    if (!watch(connection, events, on_connect_event))
+    if (!watch(connection, events, on_connect_event)) {
         lose(connection);
+    }
 }
 
 static void start_native(struct pg_connection *connection, const char *address)
@@ -633,8 +670,9 @@ static void start_native(struct pg_connection *connection, const char *address)
     connection->native =
         pg_target_start(&connection->targets, &connection->targets.list[connection->target],
                         address, connection->name);
-    if (connection->native == NULL)
+    if (connection->native == NULL) {
         PANIC("out of memory");
+    }
     if (PQstatus(connection->native) == CONNECTION_BAD) {
         set_native_failure(connection, "no connection");
         lose(connection);
@@ -642,14 +680,16 @@ static void start_native(struct pg_connection *connection, const char *address)
     }
     (void)PQsetErrorVerbosity(connection->native, PQERRORS_VERBOSE); /* returns the old one */
     set_timer(connection, CONNECT_TIMEOUT_MS);
-    if (!watch(connection, UV_WRITABLE, on_connect_event))
+    if (!watch(connection, UV_WRITABLE, on_connect_event)) {
         lose(connection);
+    }
 }
 
 static void finish_closing(struct pg_connection *connection)
 {
-    if (!connection->timer_is_closed || connection->is_resolving)
+    if (!connection->timer_is_closed || connection->is_resolving) {
         return;
+    }
     void (*on_closed)(void *) = connection->callbacks.on_closed;
     void *owner = connection->owner;
     ASSERT(list_is_empty(&connection->requests) && connection->watcher == NULL);
@@ -659,8 +699,9 @@ static void finish_closing(struct pg_connection *connection)
     free(connection->schema);
     free(connection->name);
     free(connection);
-    if (on_closed != NULL)
+    if (on_closed != NULL) {
         on_closed(owner);
+    }
 }
 
 static void take_addresses(struct pg_connection *connection, const struct addrinfo *found)
@@ -672,8 +713,9 @@ static void take_addresses(struct pg_connection *connection, const struct addrin
         int result = found->ai_family == AF_INET6
                          ? uv_ip6_name((const void *)found->ai_addr, text, INET6_ADDRSTRLEN)
                          : uv_ip4_name((const void *)found->ai_addr, text, INET6_ADDRSTRLEN);
-        if (result == 0)
+        if (result == 0) {
             connection->address_count++;
+        }
     }
 }
 
@@ -681,15 +723,17 @@ static void on_resolved(uv_getaddrinfo_t *resolver, int status, struct addrinfo 
 {
     struct pg_connection *connection = resolver->data;
     connection->is_resolving = false;
-    if (status == 0)
+    if (status == 0) {
         take_addresses(connection, found);
+    }
     uv_freeaddrinfo(found);
     if (connection->state == PG_CLOSED) {
         finish_closing(connection);
         return;
     }
-    if (connection->state != PG_RESOLVING) /* restarted meanwhile */
+    if (connection->state != PG_RESOLVING) { /* restarted meanwhile */
         return;
+    }
     if (status != 0 || connection->address_count == 0) {
         set_failure(connection, "", status != 0 ? uv_strerror(status) : "the name has no address");
         lose(connection);
@@ -708,8 +752,9 @@ static void try_target(struct pg_connection *connection)
         return;
     }
     enter_state(connection, PG_RESOLVING);
-    if (connection->is_resolving)
+    if (connection->is_resolving) {
         return; /* its answer serves as well, or fails and comes here again */
+    }
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     int result = uv_getaddrinfo(connection->loop, &connection->resolver, on_resolved, target->host,
                                 NULL, &hints);
@@ -749,8 +794,9 @@ struct pg_connection *pg_connection_open(struct uv_loop_s *loop,
     struct pg_connection *connection = memory_allocate(sizeof(*connection));
     connection->loop = loop;
     connection->options = *options;
-    if (options->misconfigured_wait_ms == 0)
+    if (options->misconfigured_wait_ms == 0) {
         connection->options.misconfigured_wait_ms = MISCONFIGURED_WAIT_MS;
+    }
     connection->callbacks = *callbacks;
     connection->owner = owner;
     connection->conninfo = memory_copy_string(options->conninfo);
@@ -765,16 +811,18 @@ struct pg_connection *pg_connection_open(struct uv_loop_s *loop,
     ASSERT(result == 0);
     connection->timer.data = connection;
     struct error error;
-    if (!pg_targets_init(&connection->targets, options->conninfo, &error))
+    if (!pg_targets_init(&connection->targets, options->conninfo, &error)) {
         PANIC(error.text); /* the configuration has checked it */
+    }
     set_timer(connection, 0);
     return connection;
 }
 
 void pg_connection_restart(struct pg_connection *connection, const char *why)
 {
-    if (connection->state == PG_CLOSED)
+    if (connection->state == PG_CLOSED) {
         return;
+    }
     log_info(connection->object, "restarting the session", LOG_TEXT("why", why));
     set_failure(connection, "", why);
     struct pg_failure failure = connection->failure;
@@ -793,14 +841,16 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void pg_connection_close(struct pg_connection *connection)
 {
-    if (connection->state == PG_CLOSED)
+    if (connection->state == PG_CLOSED) {
         return;
+    }
     enter_state(connection, PG_CLOSED);
     set_failure(connection, "", "closed");
     struct pg_failure failure = connection->failure;
     drop_native(connection);
-    if (connection->is_resolving)
+    if (connection->is_resolving) {
         (void)uv_cancel((uv_req_t *)&connection->resolver); /* too late is fine: it calls back */
+    }
     uv_close((uv_handle_t *)&connection->timer, on_timer_closed);
     fail_requests(connection, &failure);
 }

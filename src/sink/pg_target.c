@@ -18,8 +18,9 @@ struct pg_conninfo {
 static const char *option_value(const PQconninfoOption *options, const char *keyword)
 {
     for (const PQconninfoOption *o = options; o->keyword != NULL; o++) {
-        if (strcmp(o->keyword, keyword) == 0)
+        if (strcmp(o->keyword, keyword) == 0) {
             return o->val;
+        }
     }
     return NULL;
 }
@@ -28,14 +29,17 @@ static const char *option_value(const PQconninfoOption *options, const char *key
  * and `repeats` is set, that one for every index (libpq's rule for ports). */
 static char *list_part(const char *list, unsigned index, bool repeats)
 {
-    if (list == NULL)
+    if (list == NULL) {
         return memory_copy_string("");
-    if (repeats && strchr(list, ',') == NULL)
+    }
+    if (repeats && strchr(list, ',') == NULL) {
         return memory_copy_string(list);
+    }
     for (; index > 0; index--) {
         list = strchr(list, ',');
-        if (list == NULL)
+        if (list == NULL) {
             return memory_copy_string("");
+        }
         list++;
     }
     char *part = memory_copy_string(list);
@@ -46,8 +50,9 @@ static char *list_part(const char *list, unsigned index, bool repeats)
 static unsigned list_count(const char *list)
 {
     unsigned count = 1;
-    for (; list != NULL && *list != '\0'; list++)
+    for (; list != NULL && *list != '\0'; list++) {
         count += *list == ',';
+    }
     return count;
 }
 
@@ -81,10 +86,12 @@ bool pg_targets_init(struct pg_targets *targets, const char *conninfo, struct er
     targets->parsed->options = options;
     const char *hosts = option_value(options, "hostaddr");
     targets->count = list_count(hosts != NULL ? hosts : option_value(options, "host"));
-    if (targets->count > PG_TARGETS_MAX)
+    if (targets->count > PG_TARGETS_MAX) {
         targets->count = PG_TARGETS_MAX;
-    for (unsigned i = 0; i < targets->count; i++)
+    }
+    for (unsigned i = 0; i < targets->count; i++) {
         target_init(&targets->list[i], options, i);
+    }
     return true;
 }
 
@@ -94,8 +101,9 @@ void pg_targets_deinit(struct pg_targets *targets)
         free(targets->list[i].host);
         free(targets->list[i].port);
     }
-    if (targets->parsed != NULL)
+    if (targets->parsed != NULL) {
         PQconninfoFree(targets->parsed->options);
+    }
     free(targets->parsed);
     *targets = (struct pg_targets){0};
 }
@@ -108,8 +116,9 @@ struct keywords {
 
 static void keywords_add(struct keywords *keywords, const char *name, const char *value)
 {
-    if (value == NULL || *value == '\0')
+    if (value == NULL || *value == '\0') {
         return;
+    }
     ASSERT(keywords->count < KEYWORDS_MAX);
     keywords->names[keywords->count] = name;
     keywords->values[keywords->count++] = value;
@@ -118,8 +127,9 @@ static void keywords_add(struct keywords *keywords, const char *name, const char
 static void keywords_add_default(struct keywords *keywords, const PQconninfoOption *options,
                                  const char *name, const char *value)
 {
-    if (option_value(options, name) == NULL)
+    if (option_value(options, name) == NULL) {
         keywords_add(keywords, name, value);
+    }
 }
 
 struct pg_conn *pg_target_start(const struct pg_targets *targets, const struct pg_target *target,
@@ -131,8 +141,9 @@ struct pg_conn *pg_target_start(const struct pg_targets *targets, const struct p
         bool is_ours = strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0 ||
                        strcmp(o->keyword, "port") == 0 ||
                        strcmp(o->keyword, "client_encoding") == 0;
-        if (!is_ours)
+        if (!is_ours) {
             keywords_add(&keywords, o->keyword, o->val);
+        }
     }
     if (target->has_address) {
         keywords_add(&keywords, "hostaddr", target->host);

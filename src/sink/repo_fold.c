@@ -23,47 +23,58 @@ struct repo_fold {
  * nothing the higher epoch wins. */
 static bool is_newer(const struct batch_event *event, const struct batch_event *than)
 {
-    if (than == NULL)
+    if (than == NULL) {
         return true;
+    }
     struct position a = event->event.position;
     struct position b = than->event.position;
-    if (a.epoch == b.epoch)
+    if (a.epoch == b.epoch) {
         return a.sequence > b.sequence;
-    if (event->guard_us == TIME_UNKNOWN || than->guard_us == TIME_UNKNOWN)
+    }
+    if (event->guard_us == TIME_UNKNOWN || than->guard_us == TIME_UNKNOWN) {
         return a.epoch > b.epoch;
+    }
     return event->guard_us > than->guard_us;
 }
 
 static void add_recent(struct repo_fold *fold, struct slice rev)
 {
     unsigned at = 0;
-    while (at < fold->recent_count && slice_compare(fold->recent[at], rev) > 0)
+    while (at < fold->recent_count && slice_compare(fold->recent[at], rev) > 0) {
         at++;
-    if (at == RECENT_REVS || (at < fold->recent_count && slice_equals(fold->recent[at], rev)))
+    }
+    if (at == RECENT_REVS || (at < fold->recent_count && slice_equals(fold->recent[at], rev))) {
         return;
-    if (fold->recent_count < RECENT_REVS)
+    }
+    if (fold->recent_count < RECENT_REVS) {
         fold->recent_count++;
-    for (unsigned i = fold->recent_count - 1; i > at; i--)
+    }
+    for (unsigned i = fold->recent_count - 1; i > at; i--) {
         fold->recent[i] = fold->recent[i - 1];
+    }
     fold->recent[at] = rev;
 }
 
 static void owe(struct repo_fold *fold, struct slice rev)
 {
-    if (slice_compare(rev, fold->owed) > 0)
+    if (slice_compare(rev, fold->owed) > 0) {
         fold->owed = rev;
+    }
 }
 
 static void fold_commit(struct repo_fold *fold, const struct batch_event *event)
 {
-    if (event->event.rev.size == 0)
+    if (event->event.rev.size == 0) {
         return; /* of the reference system: the repo has no rev by it */
-    if (fold->commit == NULL || slice_compare(event->event.rev, fold->commit->event.rev) > 0)
+    }
+    if (fold->commit == NULL || slice_compare(event->event.rev, fold->commit->event.rev) > 0) {
         fold->commit = event;
-    if (event->lacks_block)
+    }
+    if (event->lacks_block) {
         owe(fold, event->event.rev);
-    else
+    } else {
         add_recent(fold, event->event.rev);
+    }
 }
 
 static bool is_deletion(const struct batch_event *event)
@@ -73,11 +84,13 @@ static bool is_deletion(const struct batch_event *event)
 
 static void fold_account(struct repo_fold *fold, const struct batch_event *event)
 {
-    if (is_newer(event, fold->account))
+    if (is_newer(event, fold->account)) {
         fold->account = event;
+    }
     if (is_deletion(event) && event->guard_us != TIME_UNKNOWN &&
-        (fold->deletion == NULL || event->guard_us > fold->deletion->guard_us))
+        (fold->deletion == NULL || event->guard_us > fold->deletion->guard_us)) {
         fold->deletion = event;
+    }
 }
 
 static void fold_event(struct repo_fold *fold, const struct batch_event *event)
@@ -88,8 +101,9 @@ static void fold_event(struct repo_fold *fold, const struct batch_event *event)
         return;
     case FRAME_IDENTITY:
         /* Without a handle it says nothing that we keep, and must not stand before one that does. */
-        if (event->event.handle.size > 0 && is_newer(event, fold->identity))
+        if (event->event.handle.size > 0 && is_newer(event, fold->identity)) {
             fold->identity = event;
+        }
         return;
     case FRAME_ACCOUNT:
         fold_account(fold, event);
@@ -111,8 +125,9 @@ static void append_repo(struct batch *batch, const struct repo_fold *fold, struc
     const struct slice nothing = {0};
     buffer_clear(&batch->scratch);
     for (unsigned i = 0; i < fold->recent_count; i++) {
-        if (i > 0)
+        if (i > 0) {
             buffer_append_byte(&batch->scratch, ',');
+        }
         buffer_append_slice(&batch->scratch, fold->recent[i]);
     }
     pg_array_append(&column[0], did);
@@ -157,8 +172,9 @@ static void append_account(struct batch *batch, const struct batch_event *event)
 {
     struct pg_array *column = batch->tables[BATCH_ACCOUNTS].columns;
     struct slice status = event->event.status;
-    if (status.size == 0)
+    if (status.size == 0) {
         status = event->event.active ? SLICE("active") : SLICE("inactive");
+    }
     append_position(column, event);
     pg_array_append_bool(&column[4], event->event.active);
     pg_array_append(&column[5], status);
@@ -181,15 +197,19 @@ void repo_fold_append(struct batch *batch, const struct batch_event *const *even
 {
     struct repo_fold fold = {0};
     struct slice did = events[0]->event.did;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         fold_event(&fold, events[i]);
+    }
     append_repo(batch, &fold, did);
-    if (fold.identity != NULL)
+    if (fold.identity != NULL) {
         append_identity(batch, fold.identity);
-    if (fold.account != NULL)
+    }
+    if (fold.account != NULL) {
         append_account(batch, fold.account);
-    if (fold.deletion != NULL)
+    }
+    if (fold.deletion != NULL) {
         append_floor(batch, fold.deletion);
+    }
     if (fold.deletion != NULL || (fold.account != NULL && is_deletion(fold.account))) {
         pg_array_append(&batch->tables[BATCH_CLEARED].columns[0], did);
         batch->tables[BATCH_CLEARED].rows++;

@@ -33,15 +33,22 @@ static enum sink_state combine_states(const struct sink *sink)
     for (unsigned i = 0; i < sink->writer_count; i++) {
         const struct writer *writer = sink->writers[i];
         enum sink_state state = writer != NULL ? writer_state(writer) : SINK_CONNECTING;
-        if (state == SINK_MISCONFIGURED)
+        if (state == SINK_MISCONFIGURED) {
             return state;
+        }
         is_ready = is_ready || state == SINK_READY;
         is_away = is_away || state == SINK_AWAY;
         is_held = is_held || (state == SINK_AWAY && writer_has_batches(writer));
     }
-    if (is_held || (is_away && !is_ready))
+    if (is_held || (is_away && !is_ready)) {
         return SINK_AWAY;
+    }
     return is_ready ? SINK_READY : SINK_CONNECTING;
+}
+
+static void report_misconfigured(const char *why)
+{
+    log_error("sink", "the set-up of PostgreSQL is wrong", LOG_TEXT("why", why));
 }
 
 static void on_writer_state(void *owner, struct writer *writer, const struct error *error)
@@ -49,14 +56,17 @@ static void on_writer_state(void *owner, struct writer *writer, const struct err
     struct sink *sink = owner;
     (void)writer;
     enum sink_state state = combine_states(sink);
-    if (state == sink->state || sink->is_closing)
+    if (state == sink->state || sink->is_closing) {
         return;
+    }
     sink->state = state;
-    if (state == SINK_MISCONFIGURED)
-        log_error("sink", "the set-up of PostgreSQL is wrong",
-                  LOG_TEXT("why", error != NULL ? error->text : ""));
-    if (sink->callbacks.on_state != NULL)
+    const char *why = error != NULL ? error->text : "";
+    if (state == SINK_MISCONFIGURED) {
+        report_misconfigured(why);
+    }
+    if (sink->callbacks.on_state != NULL) {
         sink->callbacks.on_state(sink->owner, state, state == SINK_READY ? NULL : error);
+    }
 }
 
 /* --- batches --- */
@@ -71,8 +81,9 @@ static void take_group(struct sink *sink, struct list *group)
         const struct sink_batch *batch = LIST_ENTRY(node, struct sink_batch, node);
         bytes += batch->bytes;
         entries += batch->count;
-        if (!list_is_empty(group) && (bytes > sink->batch_bytes || entries > sink->batch_entries))
+        if (!list_is_empty(group) && (bytes > sink->batch_bytes || entries > sink->batch_entries)) {
             return;
+        }
         list_remove(node);
         list_append(group, node);
     }
@@ -82,8 +93,9 @@ static void dispatch(struct sink *sink)
 {
     for (unsigned i = 0; i < sink->writer_count && !list_is_empty(&sink->waiting); i++) {
         struct list group;
-        if (sink->is_closing || sink->writers[i] == NULL || !writer_is_idle(sink->writers[i]))
+        if (sink->is_closing || sink->writers[i] == NULL || !writer_is_idle(sink->writers[i])) {
             continue;
+        }
         take_group(sink, &group);
         writer_give(sink->writers[i], &group);
     }
@@ -116,15 +128,17 @@ static void fail_waiting(struct sink *sink)
 
 static void finish_closing(struct sink *sink)
 {
-    if (--sink->open_handles > 0)
+    if (--sink->open_handles > 0) {
         return;
+    }
     fail_waiting(sink);
     struct sink_callbacks callbacks = sink->callbacks;
     void *owner = sink->owner;
     free(sink->writers);
     free(sink);
-    if (callbacks.on_closed != NULL)
+    if (callbacks.on_closed != NULL) {
         callbacks.on_closed(owner);
+    }
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -135,33 +149,41 @@ static void on_timer_closed(uv_handle_t *handle)
 static void on_writer_closed(void *owner, struct writer *writer)
 {
     struct sink *sink = owner;
-    for (unsigned i = 0; i < sink->writer_count; i++)
-        if (sink->writers[i] == writer)
+    for (unsigned i = 0; i < sink->writer_count; i++) {
+        if (sink->writers[i] == writer) {
             sink->writers[i] = NULL;
-    if (sink->open_handles == 2) /* this one and the timer */
+        }
+    }
+    if (sink->open_handles == 2) { /* this one and the timer */
         uv_close((uv_handle_t *)&sink->timer, on_timer_closed);
+    }
     finish_closing(sink);
 }
 
 static void on_drain_over(uv_timer_t *timer)
 {
     struct sink *sink = timer->data;
-    for (unsigned i = 0; i < sink->writer_count; i++)
-        if (sink->writers[i] != NULL)
+    for (unsigned i = 0; i < sink->writer_count; i++) {
+        if (sink->writers[i] != NULL) {
             writer_close(sink->writers[i]);
+        }
+    }
 }
 
 void sink_close(struct sink *sink, uint64_t drain_ms)
 {
-    if (sink->is_closing)
+    if (sink->is_closing) {
         return;
+    }
     sink->is_closing = true;
     fail_waiting(sink);
     int result = uv_timer_start(&sink->timer, on_drain_over, drain_ms, 0);
     ASSERT(result == 0);
-    for (unsigned i = 0; i < sink->writer_count; i++)
-        if (sink->writers[i] != NULL)
+    for (unsigned i = 0; i < sink->writer_count; i++) {
+        if (sink->writers[i] != NULL) {
             writer_drain(sink->writers[i]);
+        }
+    }
 }
 
 struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *options,
@@ -183,7 +205,8 @@ struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *option
     int result = uv_timer_init(loop, &sink->timer);
     ASSERT(result == 0);
     sink->timer.data = sink;
-    for (unsigned i = 0; i < options->connections; i++)
+    for (unsigned i = 0; i < options->connections; i++) {
         sink->writers[i] = writer_open(loop, options, &writer_callbacks, sink);
+    }
     return sink;
 }

@@ -37,11 +37,13 @@ static const struct {
 enum sqlstate_class sqlstate_classify(const char *sqlstate, const char *message)
 {
     if (strncmp(sqlstate, "0A000", 5) == 0 && message != NULL &&
-        strstr(message, "cached plan") != NULL)
+        strstr(message, "cached plan") != NULL) {
         return SQLSTATE_STALE_PLAN;
+    }
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
-        if (strncmp(sqlstate, meanings[i].prefix, strlen(meanings[i].prefix)) == 0)
+        if (strncmp(sqlstate, meanings[i].prefix, strlen(meanings[i].prefix)) == 0) {
             return meanings[i].class;
+        }
     }
     return SQLSTATE_OUTAGE;
 }

@@ -175,10 +175,12 @@ static void send_statement(struct pg_connection *connection, struct batch *batch
 {
     struct batch_columns *table = &batch->tables[table_of(statement)];
     struct slice values[BATCH_COLUMNS_MAX];
-    if (table->rows == 0)
+    if (table->rows == 0) {
         return;
-    for (unsigned i = 0; i < table->column_count; i++)
+    }
+    for (unsigned i = 0; i < table->column_count; i++) {
         values[i] = pg_array_finish(&table->columns[i]);
+    }
     ASSERT(table->column_count == statements[statement].count);
     pg_connection_query(connection, &statements[statement], values);
     sent->order[sent->count++] = statement;
@@ -193,6 +195,7 @@ void statements_send(struct pg_connection *connection, struct batch *batch, cons
         pg_connection_query(connection, &statement, NULL);
         sent->order[sent->count++] = STATEMENT_COUNT;
     }
-    for (unsigned i = 0; i < STATEMENT_COUNT; i++)
+    for (unsigned i = 0; i < STATEMENT_COUNT; i++) {
         send_statement(connection, batch, (enum statement)i, sent);
+    }
 }

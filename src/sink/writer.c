@@ -85,10 +85,11 @@ static void set_state(struct writer *writer, enum sink_state state,
                       const struct pg_failure *failure)
 {
     struct error error;
-    if (failure != NULL)
+    if (failure != NULL) {
         error_set(&error, state == SINK_MISCONFIGURED ? ERROR_REFUSED : ERROR_UNREACHABLE,
                   "postgres: %s%s%s", failure->sqlstate, failure->sqlstate[0] != '\0' ? ": " : "",
                   failure->text);
+    }
     writer->state = state;
     writer->callbacks.on_state(writer->owner, writer, failure != NULL ? &error : NULL);
 }
@@ -134,17 +135,20 @@ static void become_idle(struct writer *writer)
     backoff_reset(&writer->backoff);
     writer->has_prepared_again = false;
     finish_batches(writer, NULL);
-    if (writer->phase == WRITER_CLOSED)
+    if (writer->phase == WRITER_CLOSED) {
         return; /* a callback has closed it */
+    }
     enter_phase(writer, WRITER_IDLE);
     if (writer->is_draining) {
         writer_close(writer);
         return;
     }
-    if (writer->state != SINK_READY)
+    if (writer->state != SINK_READY) {
         set_state(writer, SINK_READY, NULL);
-    if (writer_is_idle(writer))
+    }
+    if (writer_is_idle(writer)) {
         writer->callbacks.on_idle(writer->owner, writer);
+    }
 }
 
 /* --- one entry after the other --- */
@@ -184,8 +188,9 @@ static void isolate(struct writer *writer)
     isolation->outcome = 0;
     isolation->entry = 0;
     begin_entry(isolation);
-    for (size_t i = 0; i < writer->outcome_count; i++)
+    for (size_t i = 0; i < writer->outcome_count; i++) {
         writer->outcomes[i] = (struct sink_outcome){0};
+    }
 }
 
 static void add_outcome(struct sink_outcome *to, const struct sink_outcome *from)
@@ -199,11 +204,13 @@ static void add_outcome(struct sink_outcome *to, const struct sink_outcome *from
     to->identities += from->identities;
     to->accounts += from->accounts;
     to->syncs += from->syncs;
-    if (from->newest_event_us > to->newest_event_us)
+    if (from->newest_event_us > to->newest_event_us) {
         to->newest_event_us = from->newest_event_us;
+    }
     if (from->oldest_event_us != 0 &&
-        (to->oldest_event_us == 0 || from->oldest_event_us < to->oldest_event_us))
+        (to->oldest_event_us == 0 || from->oldest_event_us < to->oldest_event_us)) {
         to->oldest_event_us = from->oldest_event_us;
+    }
 }
 
 static void next_trial(struct isolation *isolation)
@@ -224,10 +231,11 @@ static void isolated_done(struct writer *writer)
         isolation->entry++;
         begin_entry(isolation);
     }
-    if (find_entry(writer))
+    if (find_entry(writer)) {
         run(writer);
-    else
+    } else {
         become_idle(writer);
+    }
 }
 
 static void add_verdict(struct writer *writer, int op, const struct pg_failure *failure)
@@ -243,8 +251,9 @@ static void add_verdict(struct writer *writer, int op, const struct pg_failure *
     memcpy(verdict->sqlstate, failure->sqlstate, sizeof(verdict->sqlstate));
     size_t length = strnlen(failure->text, sizeof(verdict->detail) - 1);
     memcpy(verdict->detail, failure->text, length); /* zeroed before */
-    while (length > 0 && !utf8_is_valid(slice_of(verdict->detail, length)))
+    while (length > 0 && !utf8_is_valid(slice_of(verdict->detail, length))) {
         verdict->detail[--length] = '\0'; /* a character was cut */
+    }
     const struct entry *entry = isolated_entry(isolation);
     log_warning(writer->object, "refused", LOG_INT("epoch", entry->id.epoch),
                 LOG_INT("sequence", entry->id.sequence), LOG_INT("op", op),
@@ -268,23 +277,40 @@ static void begin_trials(struct writer *writer)
     isolation->is_trying = isolation->trial_count > 1;
 }
 
+static bool has_verdict_on_entry(const struct isolation *isolation)
+{
+    for (size_t i = 0; i < isolation->verdict_count; i++) {
+        if (isolation->verdicts[i].op == BATCH_OP_ENTRY) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Some op of the entry was refused, nobody knows which. */
+static void find_guilty_op(struct writer *writer, const struct pg_failure *failure)
+{
+    begin_trials(writer);
+    if (!writer->isolation.is_trying) {
+        add_verdict(writer, writer->isolation.trials[0], failure);
+    }
+}
+
 /* False where there is nobody left to blame: the dead letter itself was refused. */
 static bool isolated_refused(struct writer *writer, const struct pg_failure *failure)
 {
     struct isolation *isolation = &writer->isolation;
     bool is_record = failure->query < writer->sent.count &&
                      writer->sent.order[failure->query] == STATEMENT_RECORDS;
+    if (has_verdict_on_entry(isolation)) {
+        return false;
+    }
     if (isolation->is_trying) {
         add_verdict(writer, isolation->trials[isolation->trial], failure);
         next_trial(isolation);
     } else if (is_record && !isolation->has_tried) {
-        begin_trials(writer);
-        if (!isolation->is_trying)
-            add_verdict(writer, isolation->trials[0], failure);
+        find_guilty_op(writer, failure);
     } else {
-        for (size_t i = 0; i < isolation->verdict_count; i++)
-            if (isolation->verdicts[i].op == BATCH_OP_ENTRY)
-                return false;
         add_verdict(writer, BATCH_OP_ENTRY, failure);
     }
     run(writer);
@@ -296,8 +322,9 @@ static bool isolated_refused(struct writer *writer, const struct pg_failure *fai
 static void on_timer(uv_timer_t *timer)
 {
     struct writer *writer = timer->data;
-    if (writer->phase == WRITER_HELD)
+    if (writer->phase == WRITER_HELD) {
         run(writer);
+    }
 }
 
 static void hold(struct writer *writer, uint64_t wait_ms)
@@ -320,8 +347,9 @@ static void hold_for_set_up(struct writer *writer, const struct pg_failure *fail
 {
     hold(writer, writer->misconfigured_wait_ms);
     set_state(writer, SINK_MISCONFIGURED, failure);
-    if (writer->phase == WRITER_HELD)
+    if (writer->phase == WRITER_HELD) {
         pg_connection_restart(writer->connection, "the set-up is wrong");
+    }
 }
 
 static void hold_for_prepare(struct writer *writer, const struct pg_failure *failure)
@@ -335,26 +363,40 @@ static void hold_for_prepare(struct writer *writer, const struct pg_failure *fai
     pg_connection_restart(writer->connection, "prepared statements are stale");
 }
 
+static void handle_row_error(struct writer *writer, const struct pg_failure *failure)
+{
+    if (writer->isolation.is_on) {
+        if (!isolated_refused(writer, failure)) {
+            hold_for_outage(writer, failure);
+        }
+        return;
+    }
+    isolate(writer);
+    if (find_entry(writer)) {
+        run(writer);
+    }
+}
+
+/* Smaller transactions next time. */
+static void handle_timeout(struct writer *writer, const struct pg_failure *failure)
+{
+    if (!writer->isolation.is_on) {
+        isolate(writer);
+        (void)find_entry(writer); /* something ran too long, so there is one */
+    }
+    hold_for_outage(writer, failure);
+}
+
 static void handle_failure(struct writer *writer, const struct pg_failure *failure)
 {
     /* A connection that went is an outage, whatever was said before. */
     switch (failure->is_lost ? SQLSTATE_OUTAGE : failure->class) {
     case SQLSTATE_DONE:
     case SQLSTATE_ROW:
-        if (!writer->isolation.is_on) {
-            isolate(writer);
-            if (find_entry(writer))
-                run(writer);
-        } else if (!isolated_refused(writer, failure)) {
-            hold_for_outage(writer, failure);
-        }
+        handle_row_error(writer, failure);
         return;
-    case SQLSTATE_SLOW: /* smaller transactions next time */
-        if (!writer->isolation.is_on) {
-            isolate(writer);
-            (void)find_entry(writer); /* something ran too long, so there is one */
-        }
-        hold_for_outage(writer, failure);
+    case SQLSTATE_SLOW:
+        handle_timeout(writer, failure);
         return;
     case SQLSTATE_OUTAGE:
         hold_for_outage(writer, failure);
@@ -373,22 +415,25 @@ static void handle_failure(struct writer *writer, const struct pg_failure *failu
 static void on_result(struct pg_request *request, unsigned query, const struct pg_result *result)
 {
     struct writer *writer = LIST_ENTRY(request, struct writer, request);
-    if (query < writer->sent.count && writer->sent.order[query] == STATEMENT_RECORDS)
+    if (query < writer->sent.count && writer->sent.order[query] == STATEMENT_RECORDS) {
         writer->written = result->affected;
+    }
 }
 
 static void on_done(struct pg_request *request, const struct pg_failure *failure)
 {
     struct writer *writer = LIST_ENTRY(request, struct writer, request);
-    if (writer->phase == WRITER_CLOSED)
+    if (writer->phase == WRITER_CLOSED) {
         return;
+    }
     if (failure != NULL) {
         handle_failure(writer, failure);
     } else if (writer->isolation.is_on) {
         isolated_done(writer);
     } else {
-        for (size_t i = 0; i < writer->outcome_count; i++)
+        for (size_t i = 0; i < writer->outcome_count; i++) {
             move_written(&writer->outcomes[i], &writer->written);
+        }
         become_idle(writer);
     }
 }
@@ -401,8 +446,9 @@ static void build_whole(struct writer *writer)
         const struct sink_batch *batch = LIST_ENTRY(node, struct sink_batch, node);
         struct sink_outcome *outcome = &writer->outcomes[index++];
         *outcome = (struct sink_outcome){0};
-        for (size_t i = 0; i < batch->count; i++)
+        for (size_t i = 0; i < batch->count; i++) {
             batch_add(&writer->batch, &batch->entries[i], outcome);
+        }
     }
     batch_build(&writer->batch);
 }
@@ -423,10 +469,11 @@ static void run(struct writer *writer)
         enter_phase(writer, WRITER_HELD);
         return; /* on_ready goes on */
     }
-    if (writer->isolation.is_on)
+    if (writer->isolation.is_on) {
         build_isolated(writer);
-    else
+    } else {
         build_whole(writer);
+    }
     writer->written = 0;
     enter_phase(writer, WRITER_RUNNING);
     writer->request = (struct pg_request){.on_result = on_result, .on_done = on_done};
@@ -439,8 +486,9 @@ void writer_give(struct writer *writer, struct list *batches)
 {
     ASSERT(writer_is_idle(writer) && list_is_empty(&writer->batches));
     writer->outcome_count = 0;
-    for (struct list *node; (node = list_take_first(batches)) != NULL; writer->outcome_count++)
+    for (struct list *node; (node = list_take_first(batches)) != NULL; writer->outcome_count++) {
         list_append(&writer->batches, node);
+    }
     if (writer->outcome_count > writer->outcome_capacity) {
         writer->outcome_capacity = writer->outcome_count;
         writer->outcomes =
@@ -459,8 +507,9 @@ static void on_ready(void *owner)
         run(writer);
     } else if (writer->phase == WRITER_IDLE) {
         set_state(writer, SINK_READY, NULL);
-        if (writer_is_idle(writer))
+        if (writer_is_idle(writer)) {
             writer->callbacks.on_idle(writer->owner, writer);
+        }
     }
 }
 
@@ -473,8 +522,9 @@ static void on_lost(void *owner, const struct pg_failure *failure)
 
 static void finish_closing(struct writer *writer)
 {
-    if (--writer->open_handles > 0)
+    if (--writer->open_handles > 0) {
         return;
+    }
     struct writer_callbacks callbacks = writer->callbacks;
     void *owner = writer->owner;
     ASSERT(list_is_empty(&writer->batches));
@@ -501,8 +551,9 @@ static void on_timer_closed(uv_handle_t *handle)
 void writer_close(struct writer *writer)
 {
     struct error error;
-    if (writer->phase == WRITER_CLOSED)
+    if (writer->phase == WRITER_CLOSED) {
         return;
+    }
     enter_phase(writer, WRITER_CLOSED);
     pg_connection_close(writer->connection);
     uv_close((uv_handle_t *)&writer->timer, on_timer_closed);
@@ -513,8 +564,9 @@ void writer_close(struct writer *writer)
 void writer_drain(struct writer *writer)
 {
     writer->is_draining = true;
-    if (writer->phase == WRITER_IDLE)
+    if (writer->phase == WRITER_IDLE) {
         writer_close(writer);
+    }
 }
 
 static void append_setting(struct writer *writer, const char *name, const char *value)
@@ -524,8 +576,9 @@ static void append_setting(struct writer *writer, const char *name, const char *
                          name);
     buffer_append_byte(&writer->settings, '\'');
     for (const char *c = value; *c != '\0'; c++) {
-        if (*c == '\'')
+        if (*c == '\'') {
             buffer_append_byte(&writer->settings, '\'');
+        }
         buffer_append_byte(&writer->settings, *c);
     }
     buffer_append_string(&writer->settings, "', true)");
@@ -538,8 +591,9 @@ static void build_settings(struct writer *writer, const struct sink_options *opt
     struct buffer path = {0};
     buffer_append_byte(&path, '"');
     for (const char *c = options->schema; *c != '\0'; c++) {
-        if (*c == '"')
+        if (*c == '"') {
             buffer_append_byte(&path, '"');
+        }
         buffer_append_byte(&path, *c);
     }
     buffer_append(&path, "\"", 2); /* with its end */
@@ -576,8 +630,9 @@ struct writer *writer_open(struct uv_loop_s *loop, const struct sink_options *op
     int result = uv_timer_init(loop, &writer->timer);
     ASSERT(result == 0);
     writer->timer.data = writer;
-    if (!options->prepared)
+    if (!options->prepared) {
         build_settings(writer, options);
+    }
     const struct pg_connection_options connection_options = {
         .conninfo = options->conninfo,
         .schema = options->schema,

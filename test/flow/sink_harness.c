@@ -40,8 +40,9 @@ void harness_reset(void)
                                                .schema = "public"};
     arena_reset(&arena);
     sink_postgres_query("DROP SCHEMA public CASCADE");
-    if (!migrations_run(&options, &report, &error))
+    if (!migrations_run(&options, &report, &error)) {
         fail_msg("%s", error.text);
+    }
     buffer_deinit(&report);
 }
 
@@ -82,8 +83,9 @@ void harness_open(unsigned connections, bool prepared)
 void harness_close(void)
 {
     sink_close(sink, 1000);
-    while (!is_closed)
+    while (!is_closed) {
         harness_turn();
+    }
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&loop), 0);
     arena_deinit(&arena);
@@ -176,13 +178,14 @@ void harness_ops(struct harness_batch *batch, uint64_t epoch, int64_t seq, const
     buffer_deinit(&data);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a commit is said in one line of a test */
 void harness_commit(struct harness_batch *batch, uint64_t epoch, int64_t seq, const char *did,
                     int64_t rev_second, const char *key, const char *record)
 {
     struct buffer op = {0};
-    if (record == NULL)
+    if (record == NULL) {
         buffer_append_format(&op, "{\"action\":\"delete\",\"path\":\"app.test.thing/%s\"}", key);
-    else {
+    } else {
         buffer_append_format(&op,
                              "{\"action\":\"create\",\"path\":\"app.test.thing/%s\",\"cid\":"
                              "\"bafyrecord%lld\",\"record\":",
@@ -204,8 +207,9 @@ void harness_account(struct harness_batch *batch, uint64_t epoch, int64_t seq, c
     clock_format_rfc3339(start_us + second * 1000000, time);
     buffer_append_format(&data, "{\"did\":\"%s\",\"active\":%s,", did,
                          is_active ? "true" : "false");
-    if (!is_active)
+    if (!is_active) {
         buffer_append_format(&data, "\"status\":\"%s\",", status);
+    }
     buffer_append_format(&data, "\"time\":\"%s\",\"seq\":%lld}", time, (long long)seq);
     buffer_append_byte(&data, '\0');
     harness_entry(batch, epoch, seq, "account", data.data, second);
@@ -266,7 +270,8 @@ void harness_run(struct harness_batch *batch)
 bool harness_wait_state(enum sink_state state)
 {
     uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
-    while (last_state != state && clock_monotonic_ms() < deadline_ms)
+    while (last_state != state && clock_monotonic_ms() < deadline_ms) {
         harness_turn();
+    }
     return last_state == state;
 }

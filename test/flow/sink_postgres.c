@@ -33,8 +33,9 @@ static bool with_fsync;
 static void become_postgres(void)
 {
     struct passwd *user = getuid() == 0 ? getpwnam("postgres") : NULL;
-    if (user != NULL && (setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0))
+    if (user != NULL && (setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)) {
         _exit(126);
+    }
 }
 
 static pid_t spawn(const char *program, const char *const *arguments)
@@ -42,14 +43,16 @@ static pid_t spawn(const char *program, const char *const *arguments)
     char path[PATH_MAX_SIZE + 32];
     (void)snprintf(path, sizeof(path), "%s/%s", binaries, program);
     pid_t child = fork();
-    if (child != 0)
+    if (child != 0) {
         return child;
+    }
     become_postgres();
     char log[PATH_MAX_SIZE];
     (void)snprintf(log, sizeof(log), "%s/log", folder);
     int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
-    if (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || chdir(folder) != 0)
+    if (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || chdir(folder) != 0) {
         _exit(126);
+    }
     execv(path, (char *const *)(uintptr_t)arguments);
     _exit(127);
 }
@@ -57,8 +60,9 @@ static pid_t spawn(const char *program, const char *const *arguments)
 static void wait_for_server(void)
 {
     for (int round = 0; round < DEADLINE_ROUNDS; round++) {
-        if (PQping(conninfo) == PQPING_OK)
+        if (PQping(conninfo) == PQPING_OK) {
             return;
+        }
         (void)usleep(ROUND_US); /* between two looks at a fact, with a deadline */
     }
     fail_msg("PostgreSQL did not start in time");
@@ -89,8 +93,9 @@ static void start_postmaster(void)
 static bool find_binaries(void)
 {
     glob_t found;
-    if (glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &found) != 0)
+    if (glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &found) != 0) {
         return false;
+    }
     (void)snprintf(binaries, sizeof(binaries), "%s", found.gl_pathv[found.gl_pathc - 1]);
     globfree(&found);
     *strrchr(binaries, '/') = '\0';
@@ -99,24 +104,28 @@ static bool find_binaries(void)
 
 bool sink_postgres_start(bool fsync)
 {
-    if (!find_binaries())
+    if (!find_binaries()) {
         return false;
+    }
     (void)signal(SIGPIPE, SIG_IGN);
     with_fsync = fsync;
     (void)snprintf(folder, sizeof(folder), "/tmp/standpipe-sink-XXXXXX");
-    if (mkdtemp(folder) == NULL)
+    if (mkdtemp(folder) == NULL) {
         return false;
+    }
     struct passwd *user = getuid() == 0 ? getpwnam("postgres") : NULL;
-    if (user != NULL && chown(folder, user->pw_uid, user->pw_gid) != 0)
+    if (user != NULL && chown(folder, user->pw_uid, user->pw_gid) != 0) {
         return false;
+    }
     char data[PATH_MAX_SIZE];
     (void)snprintf(data, sizeof(data), "%s/data", folder);
     const char *const arguments[] = {"initdb", "-D",        data, "-U",   "standpipe",        "-A",
                                      "trust",  "--no-sync", "-E", "UTF8", "--locale=C.UTF-8", NULL};
     int status = 0;
     pid_t child = spawn("initdb", arguments);
-    if (waitpid(child, &status, 0) != child || status != 0)
+    if (waitpid(child, &status, 0) != child || status != 0) {
         return false;
+    }
     (void)snprintf(conninfo, sizeof(conninfo), "host=%s user=standpipe dbname=postgres", folder);
     start_postmaster();
     return true;
@@ -124,8 +133,9 @@ bool sink_postgres_start(bool fsync)
 
 static void end_postmaster(int signal_number)
 {
-    if (postmaster <= 0)
+    if (postmaster <= 0) {
         return;
+    }
     (void)kill(postmaster, signal_number);
     (void)waitpid(postmaster, NULL, 0);
     postmaster = 0;
@@ -162,10 +172,12 @@ const char *sink_postgres_query(const char *sql)
 {
     static char answer[1 << 16];
     PGconn *native = PQconnectdb(conninfo);
+    PQclear(PQexec(native, "SET client_min_messages = warning"));
     PGresult *result = PQexec(native, sql);
     ExecStatusType status = PQresultStatus(result);
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
         fail_msg("%s: %s", sql, PQerrorMessage(native));
+    }
     bool has_field = status == PGRES_TUPLES_OK && PQntuples(result) > 0;
     (void)snprintf(answer, sizeof(answer), "%s", has_field ? PQgetvalue(result, 0, 0) : "");
     PQclear(result);

@@ -92,15 +92,13 @@ static void the_highest_revision_wins_in_every_order(void **state)
     (void)state;
     static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
                                      {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    static const char *const records[3] = {"{\"n\":0}", NULL, "{\"n\":2}"};
     for (int o = 0; o < 6; o++) {
         sink_postgres_query("TRUNCATE repos, standpipe_records");
         for (int i = 0; i < 3; i++) {
             struct harness_batch *batch = harness_batch();
             int n = orders[o][i];
-            harness_commit(batch, 1000, n + 1, DID, 10 + n, "k",
-                           n == 1   ? NULL
-                           : n == 0 ? "{\"n\":0}"
-                                    : "{\"n\":2}");
+            harness_commit(batch, 1000, n + 1, DID, 10 + n, "k", records[n]);
             harness_run(batch);
         }
         assert_string_equal(sink_postgres_query(LIVE), "k=2");
@@ -152,31 +150,37 @@ static void a_replay_changes_no_row_in_its_epoch_nor_in_a_new_one(void **state)
     assert_string_equal(sink_postgres_query(LIVE), "k=2");
 }
 
-/* commit 10, deletion 20, active 30, commit 40, one transaction each, every order. */
+/* commit 10, deletion 20, active 30, commit 40. */
+static void run_step(int step)
+{
+    struct harness_batch *batch = harness_batch();
+    if (step == 0) {
+        harness_commit(batch, 1000, 1, DID, 10, "old", "{\"n\":1}");
+    } else if (step == 1) {
+        harness_account(batch, 1000, 2, DID, "deleted", 20);
+    } else if (step == 2) {
+        harness_account(batch, 1000, 3, DID, "active", 30);
+    } else {
+        harness_commit(batch, 1000, 4, DID, 40, "new", "{\"n\":2}");
+    }
+    harness_run(batch);
+}
+
 static void a_deletion_spares_what_came_later_in_every_order(void **state)
 {
     (void)state;
     for (int order = 0; order < 256; order++) {
         int step[4] = {order & 3, (order >> 2) & 3, (order >> 4) & 3, (order >> 6) & 3};
-        if (((1 << step[0]) | (1 << step[1]) | (1 << step[2]) | (1 << step[3])) != 15)
+        if (((1 << step[0]) | (1 << step[1]) | (1 << step[2]) | (1 << step[3])) != 15) {
             continue;
+        }
         sink_postgres_query("TRUNCATE repos, standpipe_records");
         for (int i = 0; i < 4; i++) {
-            struct harness_batch *batch = harness_batch();
-            if (step[i] == 0)
-                harness_commit(batch, 1000, 1, DID, 10, "old", "{\"n\":1}");
-            else if (step[i] == 1)
-                harness_account(batch, 1000, 2, DID, "deleted", 20);
-            else if (step[i] == 2)
-                harness_account(batch, 1000, 3, DID, "active", 30);
-            else
-                harness_commit(batch, 1000, 4, DID, 40, "new", "{\"n\":2}");
-            harness_run(batch);
+            run_step(step[i]);
         }
         assert_string_equal(sink_postgres_query(LIVE), "new=2");
         assert_string_equal(sink_postgres_query("SELECT rev FROM repos"), harness_tid(40));
-        assert_string_equal(sink_postgres_query("SELECT recent_revs::text FROM repos"),
-                            strcat(strcat(strcpy((char[32]){0}, "{"), harness_tid(40)), "}"));
+        assert_string_equal(sink_postgres_query("SELECT recent_revs = ARRAY[rev] FROM repos"), "t");
     }
 }
 
@@ -237,8 +241,9 @@ static void a_killed_server_costs_nothing(void **state)
     assert_true(harness_wait_state(SINK_AWAY));
     sink_postgres_restart();
     harness_wait();
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         assert_int_equal(batches[i]->done, 1);
+    }
     assert_string_equal(sink_postgres_query("SELECT count(*) FROM records"), "1000");
 }
 

@@ -1,0 +1,153 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "sink/batch.h"
+#include "sink/event_time.h"
+#include "sink/jsonb_text.h"
+#include "sink/sqlstate.h"
+
+#include <cmocka.h>
+
+static int64_t parse(const char *text)
+{
+    return event_time_parse(slice_from_string(text));
+}
+
+static void times_of_rfc_3339_are_read_and_garbage_is_unknown(void **state)
+{
+    static const char *const garbage[] = {"",
+                                          "2026",
+                                          "2026-01-01",
+                                          "2026-02-29T00:00:00Z",
+                                          "0000-01-01T00:00:00Z",
+                                          "2026-13-01T00:00:00Z",
+                                          "2026-01-01T24:00:00Z",
+                                          "2026-01-01T00:00:00",
+                                          "2026-01-01T00:00:00.Z",
+                                          "2026-01-01T00:00:00Zx",
+                                          "2026-01-01T00:00:00+24:00"};
+    (void)state;
+    assert_int_equal(parse("1970-01-01T00:00:00Z"), 0);
+    assert_int_equal(parse("2000-03-01T00:00:00.5Z"), INT64_C(951868800500000));
+    assert_int_equal(parse("2024-02-29T12:00:00+02:00"), INT64_C(1709200800000000));
+    assert_int_equal(parse("1969-12-31T23:59:59.999999999Z"), -1);
+    for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
+        assert_true(parse(garbage[i]) == TIME_UNKNOWN);
+    }
+}
+
+static void the_tid_of_a_time_sorts_like_the_time(void **state)
+{
+    char a[EVENT_TID_SIZE];
+    char b[EVENT_TID_SIZE];
+    (void)state;
+    event_time_tid(0, a);
+    assert_memory_equal(a, "2222222222222", EVENT_TID_SIZE);
+    event_time_tid(1, b);
+    assert_memory_equal(b, "2222222222322", EVENT_TID_SIZE);
+    event_time_tid(INT64_C(1767225600000000), a);
+    event_time_tid(INT64_C(1767225600000001), b);
+    assert_true(memcmp(a, b, EVENT_TID_SIZE) < 0);
+}
+
+static void each_sqlstate_has_the_meaning_of_the_contract(void **state)
+{
+    static const struct {
+        const char *sqlstate;
+        enum sqlstate_class class;
+    } cases[] = {{"23505", SQLSTATE_DONE},          {"23503", SQLSTATE_DONE},
+                 {"22P05", SQLSTATE_ROW},           {"23502", SQLSTATE_ROW},
+                 {"23514", SQLSTATE_ROW},           {"21000", SQLSTATE_ROW},
+                 {"54000", SQLSTATE_ROW},           {"54001", SQLSTATE_ROW},
+                 {"08006", SQLSTATE_OUTAGE},        {"40001", SQLSTATE_OUTAGE},
+                 {"40P01", SQLSTATE_OUTAGE},        {"53100", SQLSTATE_OUTAGE},
+                 {"55P03", SQLSTATE_OUTAGE},        {"57P01", SQLSTATE_OUTAGE},
+                 {"57014", SQLSTATE_SLOW},          {"25006", SQLSTATE_OUTAGE},
+                 {"42P01", SQLSTATE_MISCONFIGURED}, {"28P01", SQLSTATE_MISCONFIGURED},
+                 {"3D000", SQLSTATE_MISCONFIGURED}, {"0A000", SQLSTATE_MISCONFIGURED},
+                 {"26000", SQLSTATE_STALE_PLAN},    {"", SQLSTATE_OUTAGE},
+                 {"ZZ999", SQLSTATE_OUTAGE}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(sqlstate_classify(cases[i].sqlstate, NULL), cases[i].class);
+    }
+    assert_int_equal(sqlstate_classify("0A000", "cached plan must not change result type"),
+                     SQLSTATE_STALE_PLAN);
+}
+
+static void an_array_is_laid_out_as_array_recv_reads_it(void **state)
+{
+    static const char expected[] =
+        "\0\0\0\1\0\0\0\1\0\0\0\31\0\0\0\2\0\0\0\1\0\0\0\2ab\377\377\377\377";
+    struct pg_array array = {0};
+    (void)state;
+    pg_array_begin(&array, PG_TEXT);
+    pg_array_append(&array, SLICE("ab"));
+    pg_array_append_null(&array);
+    struct slice bytes = pg_array_finish(&array);
+    assert_int_equal(bytes.size, sizeof(expected) - 1);
+    assert_memory_equal(bytes.data, expected, bytes.size);
+    pg_array_deinit(&array);
+}
+
+static void only_a_real_nul_escape_is_replaced(void **state)
+{
+    struct arena arena = {0};
+    (void)state;
+    struct slice text = jsonb_text_without_nul(SLICE("\"\\\\u0000\\u0000\\\\\\u0000\""), &arena);
+    assert_true(slice_equals(text, SLICE("\"\\\\u0000\xef\xbf\xbd\\\\\xef\xbf\xbd\"")));
+    arena_deinit(&arena);
+}
+
+/* delete then create of one path, and an older revision of it: one row, the create. */
+static void of_one_key_the_last_op_of_the_highest_revision_wins(void **state)
+{
+    static const struct entry entries[] = {
+        {.id = {1000, 2},
+         .type = {"commit", 6},
+         .data =
+             SLICE("{\"repo\":\"did:plc:aaaaaaaaaaaaaaaaaaaaaaaa\",\"ops\":[{\"action\":\"delete\","
+                   "\"path\":\"app.test.thing/k\"},{\"action\":\"create\",\"path\":"
+                   "\"app.test.thing/k\",\"cid\":\"c\",\"record\":{}}],\"rev\":\"3mbd35gkaa222\"}"),
+         .sequence = {"2", 1},
+         .time = SLICE("2026-01-01T00:00:00Z"),
+         .rev = SLICE("3mbd35gkaa222")},
+        {.id = {1000, 1},
+         .type = {"commit", 6},
+         .data =
+             SLICE("{\"repo\":\"did:plc:aaaaaaaaaaaaaaaaaaaaaaaa\",\"ops\":[{\"action\":\"delete\","
+                   "\"path\":\"app.test.thing/k\"}],\"rev\":\"3mbd35gk2a222\"}"),
+         .sequence = {"1", 1},
+         .time = SLICE("2026-01-01T00:00:00Z"),
+         .rev = SLICE("3mbd35gk2a222")}};
+    (void)state;
+    for (int order = 0; order < 2; order++) {
+        struct batch batch = {0};
+        struct sink_outcome outcome = {0};
+        batch_begin(&batch);
+        batch_add(&batch, &entries[order], &outcome);
+        batch_add(&batch, &entries[1 - order], &outcome);
+        batch_build(&batch);
+        assert_int_equal(batch.tables[BATCH_RECORDS].rows, 1);
+        assert_int_equal(batch.tables[BATCH_REPOS].rows, 1);
+        assert_int_equal(batch_winner_op(&batch, 0), 1);
+        assert_int_equal(outcome.unchanged, 3);
+        batch_deinit(&batch);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(times_of_rfc_3339_are_read_and_garbage_is_unknown),
+        cmocka_unit_test(the_tid_of_a_time_sorts_like_the_time),
+        cmocka_unit_test(each_sqlstate_has_the_meaning_of_the_contract),
+        cmocka_unit_test(an_array_is_laid_out_as_array_recv_reads_it),
+        cmocka_unit_test(only_a_real_nul_escape_is_replaced),
+        cmocka_unit_test(of_one_key_the_last_op_of_the_highest_revision_wins),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
