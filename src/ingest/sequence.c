@@ -38,8 +38,9 @@ static int64_t median(const int64_t *times)
     int64_t sorted[SEQUENCE_WINDOW];
     for (int i = 0; i < SEQUENCE_WINDOW; i++) {
         int at = i;
-        for (; at > 0 && sorted[at - 1] > times[i]; at--)
+        for (; at > 0 && sorted[at - 1] > times[i]; at--) {
             sorted[at] = sorted[at - 1];
+        }
         sorted[at] = times[i];
     }
     return sorted[SEQUENCE_WINDOW / 2];
@@ -47,8 +48,9 @@ static int64_t median(const int64_t *times)
 
 static bool is_newer(const struct sequence *sequence, int64_t time_us, int64_t now_us)
 {
-    if (time_us == 0)
+    if (time_us == 0) {
         return now_us - sequence->connected_us > patience_us;
+    }
     int64_t reference =
         sequence->taken >= SEQUENCE_WINDOW ? median(sequence->times_us) : sequence->connected_us;
     return time_us > reference + margin_us;
@@ -59,15 +61,17 @@ static void judge(struct sequence *sequence, bool newer)
     const uint32_t window = (1U << SEQUENCE_WINDOW) - 1;
     sequence->newer = ((sequence->newer << 1) | (newer ? 1U : 0U)) & window;
     sequence->judged++;
-    if (__builtin_popcount(sequence->newer) >= SEQUENCE_NEWER_LIMIT)
+    if (__builtin_popcount(sequence->newer) >= SEQUENCE_NEWER_LIMIT) {
         sequence->has_regressed = true;
+    }
 }
 
 static enum sequence_verdict observe_below(struct sequence *sequence, int64_t number,
                                            int64_t time_us, int64_t now_us)
 {
-    if (sequence->lowest == 0 || number < sequence->lowest)
+    if (sequence->lowest == 0 || number < sequence->lowest) {
         sequence->lowest = number;
+    }
     if (number > sequence->highest_below) {
         sequence->highest_below = number;
         judge(sequence, is_newer(sequence, time_us, now_us));
@@ -77,15 +81,17 @@ static enum sequence_verdict observe_below(struct sequence *sequence, int64_t nu
 
 static void note_time(struct sequence *sequence, int64_t time_us)
 {
-    if (time_us != 0)
+    if (time_us != 0) {
         sequence->times_us[sequence->taken++ % SEQUENCE_WINDOW] = time_us;
+    }
 }
 
 enum sequence_verdict sequence_observe(struct sequence *sequence, int64_t number, int64_t time_us,
                                        int64_t now_us)
 {
-    if (number <= sequence->last)
+    if (number <= sequence->last) {
         return observe_below(sequence, number, time_us, now_us);
+    }
     bool takes_any =
         sequence->last <= 0 || (sequence->expects_first && sequence->accepts_any_first);
     sequence->missing = takes_any ? 0 : number - sequence->last - 1;
@@ -108,8 +114,9 @@ static int64_t parse_fraction(const char **text)
 {
     int64_t value = 0;
     int64_t unit = US_PER_SECOND / DECIMAL;
-    if (**text != '.')
+    if (**text != '.') {
         return 0;
+    }
     for ((*text)++; **text >= '0' && **text <= '9'; (*text)++) {
         value += (**text - '0') * unit;
         unit /= DECIMAL;
@@ -120,8 +127,9 @@ static int64_t parse_fraction(const char **text)
 /* "Z", "+01:00" */
 static int64_t parse_offset_seconds(const char *text)
 {
-    if (*text == 'Z')
+    if (*text == 'Z') {
         return 0;
+    }
     int hours = (text[1] - '0') * DECIMAL + (text[2] - '0');
     int minutes = (text[4] - '0') * DECIMAL + (text[5] - '0');
     int64_t seconds = (int64_t)hours * SECONDS_PER_HOUR + (int64_t)minutes * SECONDS_PER_MINUTE;
@@ -131,14 +139,16 @@ static int64_t parse_offset_seconds(const char *text)
 int64_t sequence_parse_time(struct slice time)
 {
     char text[65];
-    if (time.size >= sizeof(text) || !datetime_is_valid(time))
+    if (time.size >= sizeof(text) || !datetime_is_valid(time)) {
         return 0;
+    }
     memcpy(text, time.data, time.size);
     text[time.size] = '\0';
     struct tm parts = {0};
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
-    if (rest == NULL)
+    if (rest == NULL) {
         return 0;
+    }
     int64_t fraction_us = parse_fraction(&rest);
     int64_t seconds = (int64_t)timegm(&parts) - parse_offset_seconds(rest);
     return seconds * US_PER_SECOND + fraction_us;

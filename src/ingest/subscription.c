@@ -78,11 +78,13 @@ static void enter_state(struct subscription *subscription, enum subscription_sta
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct subscription *subscription = handle->data;
-    if (--subscription->open_timers > 0)
+    if (--subscription->open_timers > 0) {
         return;
+    }
     ASSERT(subscription->websocket == NULL);
-    if (subscription->callbacks->on_closed != NULL)
+    if (subscription->callbacks->on_closed != NULL) {
         subscription->callbacks->on_closed(subscription->owner);
+    }
     buffer_deinit(&subscription->redirected);
     free((void *)(uintptr_t)subscription->options.url);
     free((void *)(uintptr_t)subscription->options.host);
@@ -132,8 +134,9 @@ static uint64_t draw_wait_ms(struct subscription *subscription, uint64_t retry_a
 static void log_loss(struct subscription *subscription, const struct error *error, uint64_t wait_ms)
 {
     uint64_t suppressed = 0;
-    if (!log_limit_pass(&subscription->lost_limit, &suppressed))
+    if (!log_limit_pass(&subscription->lost_limit, &suppressed)) {
         return;
+    }
     log_warning(subscription->object, "disconnected", LOG_TEXT("why", error->text),
                 LOG_INT("retry_in_ms", wait_ms), LOG_INT("attempt", subscription->backoff.attempts),
                 LOG_INT("suppressed", suppressed));
@@ -142,8 +145,9 @@ static void log_loss(struct subscription *subscription, const struct error *erro
 /* True where the connection is to be tried at once at the place that the relay names. */
 static bool follow(struct subscription *subscription, const char *location, struct error *error)
 {
-    if (location == NULL)
+    if (location == NULL) {
         return false;
+    }
     if (subscription->redirects >= REDIRECTS_MAX) {
         error_set(error, ERROR_PROTOCOL, "more than %d redirects, the last to %s", REDIRECTS_MAX,
                   location);
@@ -160,9 +164,10 @@ static bool follow(struct subscription *subscription, const char *location, stru
     buffer_clear(&subscription->redirected);
     buffer_append(&subscription->redirected, location, strlen(location) + 1);
     uint64_t suppressed = 0;
-    if (log_limit_pass(&subscription->redirect_limit, &suppressed))
+    if (log_limit_pass(&subscription->redirect_limit, &suppressed)) {
         log_info(subscription->object, "redirected", LOG_TEXT("to", location),
                  LOG_INT("suppressed", suppressed));
+    }
     return true;
 }
 
@@ -203,20 +208,24 @@ static void on_closed(void *owner, const struct websocket_closing *closing)
     subscription->websocket = NULL;
     (void)uv_timer_stop(&subscription->timer);
     if (was_connected &&
-        now - subscription->connected_at_ms >= subscription->options.healthy_after_ms)
+        now - subscription->connected_at_ms >= subscription->options.healthy_after_ms) {
         backoff_reset(&subscription->backoff);
+    }
     subscription->connected_at_ms = 0;
-    if (subscription->callbacks->on_disconnected != NULL)
+    if (subscription->callbacks->on_disconnected != NULL) {
         subscription->callbacks->on_disconnected(subscription->owner,
                                                  is_ours ? NULL : closing->error);
-    if (subscription->state == SUBSCRIPTION_CLOSED)
+    }
+    if (subscription->state == SUBSCRIPTION_CLOSED) {
         return; /* closed inside the callback */
-    if (subscription->is_closing)
+    }
+    if (subscription->is_closing) {
         release(subscription);
-    else if (is_ours)
+    } else if (is_ours) {
         go_on_after_ending(subscription);
-    else
+    } else {
         go_on_after_loss(subscription, closing);
+    }
 }
 
 static void on_silence(uv_timer_t *timer)
@@ -246,15 +255,17 @@ static void on_open(void *owner)
     (void)uv_timer_start(&subscription->timer, on_silence, subscription->options.silence_timeout_ms,
                          0);
     log_info(subscription->object, "connected", LOG_TEXT("address", address));
-    if (subscription->callbacks->on_connected != NULL)
+    if (subscription->callbacks->on_connected != NULL) {
         subscription->callbacks->on_connected(subscription->owner, address);
+    }
 }
 
 static void on_message(void *owner, struct slice message, bool is_binary)
 {
     struct subscription *subscription = owner;
-    if (subscription->state != SUBSCRIPTION_CONNECTED)
+    if (subscription->state != SUBSCRIPTION_CONNECTED) {
         return;
+    }
     subscription->counters.frames++;
     subscription->last_frame_ms = uv_now(subscription->loop);
     subscription->callbacks->on_frame(subscription->owner, message, is_binary);
@@ -332,9 +343,10 @@ struct subscription *subscription_open(struct uv_loop_s *loop,
     subscription->timer.data = subscription;
     subscription->pause_timer.data = subscription;
     subscription->open_timers = 2;
-    if (!options->tls_verify && subscription_url_is_secure(options->url))
+    if (!options->tls_verify && subscription_url_is_secure(options->url)) {
         log_warning(subscription->object,
                     "relay.tls_verify is off: anyone on the way can read and change the stream");
+    }
     /* From the loop: a callback must not come before the owner has our pointer. */
     enter_state(subscription, SUBSCRIPTION_WAITING);
     (void)uv_timer_start(&subscription->timer, on_waited, 0, 0);
@@ -346,8 +358,9 @@ static void on_paused_too_long(uv_timer_t *timer)
     struct subscription *subscription = timer->data;
     bool has_connection = subscription->state == SUBSCRIPTION_CONNECTING ||
                           subscription->state == SUBSCRIPTION_CONNECTED;
-    if (!has_connection)
+    if (!has_connection) {
         return; /* connect_now() parks */
+    }
     log_info(subscription->object, "paused for long: closing, to resume at the cursor",
              LOG_INT("paused_ms", subscription->options.idle_timeout_ms));
     subscription->counters.parks++;
@@ -356,24 +369,28 @@ static void on_paused_too_long(uv_timer_t *timer)
 
 void subscription_pause(struct subscription *subscription)
 {
-    if (subscription->is_paused || subscription->is_closing)
+    if (subscription->is_paused || subscription->is_closing) {
         return;
+    }
     subscription->is_paused = true;
-    if (subscription->websocket != NULL)
+    if (subscription->websocket != NULL) {
         websocket_pause(subscription->websocket);
+    }
     (void)uv_timer_start(&subscription->pause_timer, on_paused_too_long,
                          subscription->options.idle_timeout_ms, 0);
 }
 
 void subscription_resume(struct subscription *subscription)
 {
-    if (!subscription->is_paused || subscription->is_closing)
+    if (!subscription->is_paused || subscription->is_closing) {
         return;
+    }
     subscription->is_paused = false;
     subscription->last_frame_ms = uv_now(subscription->loop);
     (void)uv_timer_stop(&subscription->pause_timer);
-    if (subscription->websocket != NULL)
+    if (subscription->websocket != NULL) {
         websocket_resume(subscription->websocket);
+    }
     if (subscription->state == SUBSCRIPTION_PARKED) {
         enter_state(subscription, SUBSCRIPTION_WAITING);
         (void)uv_timer_start(&subscription->timer, on_waited, 0, 0);
@@ -384,16 +401,18 @@ void subscription_reconnect(struct subscription *subscription, const char *reaso
 {
     bool has_connection = subscription->state == SUBSCRIPTION_CONNECTING ||
                           subscription->state == SUBSCRIPTION_CONNECTED;
-    if (!has_connection || subscription->is_closing)
+    if (!has_connection || subscription->is_closing) {
         return;
+    }
     log_warning(subscription->object, "reconnecting", LOG_TEXT("why", reason));
     end_connection(subscription, SUBSCRIPTION_WAITING);
 }
 
 void subscription_close(struct subscription *subscription)
 {
-    if (subscription->is_closing)
+    if (subscription->is_closing) {
         return;
+    }
     subscription->is_closing = true;
     (void)uv_timer_stop(&subscription->timer);
     (void)uv_timer_stop(&subscription->pause_timer);
@@ -413,8 +432,9 @@ bool subscription_is_connected(const struct subscription *subscription)
 struct subscription_counters subscription_counters(const struct subscription *subscription)
 {
     struct subscription_counters counters = subscription->counters;
-    if (subscription->websocket != NULL)
+    if (subscription->websocket != NULL) {
         counters.bytes += websocket_bytes_read(subscription->websocket);
+    }
     return counters;
 }
 

@@ -28,13 +28,15 @@ void subscription_url_append(struct buffer *out, const char *url, int64_t cursor
         size_t size = strcspn(query, "&");
         struct slice parameter = slice_of(query, size);
         query += size;
-        if (size == 0 || is_cursor(parameter))
+        if (size == 0 || is_cursor(parameter)) {
             continue;
+        }
         buffer_append_byte(out, separator);
         buffer_append_slice(out, parameter);
         separator = '&';
     }
-    if (cursor >= 0)
+    if (cursor >= 0) {
         buffer_append_format(out, "%ccursor=%" PRId64, separator, cursor);
+    }
     buffer_append_byte(out, '\0');
 }

@@ -37,8 +37,9 @@ struct connector {
 
 static void release_handle(struct connector *connector)
 {
-    if (--connector->open_handles > 0)
+    if (--connector->open_handles > 0) {
         return;
+    }
     free(connector->host);
     free(connector);
 }
@@ -57,8 +58,9 @@ static void on_socket_closed(uv_handle_t *handle)
 
 static void close_attempt(struct attempt *attempt)
 {
-    if (attempt->tcp != NULL)
+    if (attempt->tcp != NULL) {
         uv_close((uv_handle_t *)attempt->tcp, on_socket_closed);
+    }
     attempt->tcp = NULL;
 }
 
@@ -66,11 +68,13 @@ static void close_attempt(struct attempt *attempt)
 static void shut(struct connector *connector)
 {
     connector->is_done = true;
-    if (connector->query != NULL)
+    if (connector->query != NULL) {
         dns_cancel(connector->query);
+    }
     connector->query = NULL;
-    for (size_t i = 0; i < connector->next; i++)
+    for (size_t i = 0; i < connector->next; i++) {
         close_attempt(&connector->attempts[i]);
+    }
     uv_close((uv_handle_t *)&connector->timer, on_timer_closed);
 }
 
@@ -104,8 +108,9 @@ static void on_connect(uv_connect_t *request, int status)
     struct attempt *attempt = request->data;
     struct connector *connector = attempt->connector;
     connector->running--;
-    if (connector->is_done)
+    if (connector->is_done) {
         return;
+    }
     if (status == 0) {
         win(connector, attempt);
         return;
@@ -146,8 +151,9 @@ static void start_next(struct connector *connector)
         note_refusal(attempt, status);
         close_attempt(attempt);
     }
-    if (connector->running == 0)
+    if (connector->running == 0) {
         fail(connector);
+    }
 }
 
 static void on_resolved(void *owner, const struct dns_answer *answer, const struct error *error)
@@ -168,8 +174,9 @@ static void on_start(uv_timer_t *timer)
     struct connector *connector = timer->data;
     connector->query = dns_resolve(connector->loop, connector->host, connector->port, on_resolved,
                                    connector, &connector->error);
-    if (connector->query == NULL)
+    if (connector->query == NULL) {
         fail(connector);
+    }
 }
 
 struct connector *connector_open(struct uv_loop_s *loop, const char *host, uint16_t port,

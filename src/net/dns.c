@@ -20,17 +20,19 @@ struct dns_query {
 
 static void set_port(struct sockaddr_storage *address, uint16_t port)
 {
-    if (address->ss_family == AF_INET6)
+    if (address->ss_family == AF_INET6) {
         ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
-    else
+    } else {
         ((struct sockaddr_in *)address)->sin_port = htons(port);
+    }
 }
 
 /* The next entry at or after `from` whose family is (or is not) `family`. */
 static const struct addrinfo *find_family(const struct addrinfo *from, int family, bool is_wanted)
 {
-    while (from != NULL && ((from->ai_family == family) != is_wanted))
+    while (from != NULL && ((from->ai_family == family) != is_wanted)) {
         from = from->ai_next;
+    }
     return from;
 }
 
@@ -55,15 +57,17 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     struct dns_query *query = request->data;
     struct dns_answer answer = {.count = 0};
     struct error error = {0};
-    if (status == 0 && list != NULL)
+    if (status == 0 && list != NULL) {
         collect(&answer, list, query->port);
-    else
+    } else {
         error_set(&error, ERROR_UNREACHABLE, "resolve %s: %s", query->host,
                   status == 0 ? "no addresses" : uv_strerror(status));
+    }
     uv_freeaddrinfo(list);
-    if (query->callback != NULL)
+    if (query->callback != NULL) {
         query->callback(query->owner, answer.count > 0 ? &answer : NULL,
                         answer.count > 0 ? NULL : &error);
+    }
     free(query);
 }
 
@@ -79,8 +83,9 @@ struct dns_query *dns_resolve(struct uv_loop_s *loop, const char *host, uint16_t
     /* No AI_ADDRCONFIG: it hides ::1 and 127.0.0.1 on machines with no other address. */
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     int status = uv_getaddrinfo(loop, &query->request, on_resolved, query->host, NULL, &hints);
-    if (status == 0)
+    if (status == 0) {
         return query;
+    }
     error_set(error, ERROR_UNREACHABLE, "resolve %s: %s", query->host, uv_strerror(status));
     free(query);
     return NULL;

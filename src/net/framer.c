@@ -62,8 +62,9 @@ static ssize_t on_want_output(wslay_event_context_ptr wslay, const uint8_t *byte
 {
     (void)flags;
     struct framer *framer = owner;
-    if (framer->callbacks->send(framer->owner, slice_of(bytes, size)))
+    if (framer->callbacks->send(framer->owner, slice_of(bytes, size))) {
         return (ssize_t)size;
+    }
     wslay_event_set_error(wslay, WSLAY_ERR_WOULDBLOCK);
     return -1;
 }
@@ -82,8 +83,9 @@ static void on_frame_start(wslay_event_context_ptr wslay,
     struct framer *framer = owner;
     framer->is_in_control = is_control(frame->opcode);
     if (framer->is_in_control ||
-        frame->payload_length <= framer->max_message_bytes - framer->message.size)
+        frame->payload_length <= framer->max_message_bytes - framer->message.size) {
         return;
+    }
     framer->is_too_long = true;
     (void)wslay_event_queue_close(wslay, WSLAY_CODE_MESSAGE_TOO_BIG, NULL, 0);
     wslay_event_shutdown_read(wslay);
@@ -95,8 +97,9 @@ static void on_frame_chunk(wslay_event_context_ptr wslay,
     (void)wslay;
     struct framer *framer = owner;
     /* Of control frames wslay keeps the bytes itself: they may come between two fragments. */
-    if (!framer->is_in_control && !framer->is_too_long)
+    if (!framer->is_in_control && !framer->is_too_long) {
         buffer_append(&framer->message, chunk->data, chunk->data_length);
+    }
 }
 
 static void deliver(struct framer *framer, struct slice message, bool is_binary)
@@ -117,8 +120,9 @@ static void note_close(struct framer *framer, const struct wslay_event_on_msg_re
         message->status_code != 0 ? message->status_code : WSLAY_CODE_NO_STATUS_RCVD;
     size_t size =
         message->msg_length > CLOSE_CODE_BYTES ? message->msg_length - CLOSE_CODE_BYTES : 0;
-    if (size >= sizeof(framer->close_reason))
+    if (size >= sizeof(framer->close_reason)) {
         size = sizeof(framer->close_reason) - 1;
+    }
     for (size_t i = 0; i < size; i++) {
         unsigned char byte = message->msg[CLOSE_CODE_BYTES + i];
         framer->close_reason[i] = (char)(byte < 0x80 && isprint(byte) ? byte : '.');
@@ -130,8 +134,9 @@ static void note_close(struct framer *framer, const struct wslay_event_on_msg_re
 static void answer_ping(struct framer *framer)
 {
     framer_flush(framer);
-    if (wslay_event_get_queued_msg_count(framer->wslay) <= FRAMER_PONGS_MAX)
+    if (wslay_event_get_queued_msg_count(framer->wslay) <= FRAMER_PONGS_MAX) {
         return;
+    }
     framer->has_too_many_pongs = true;
     wslay_event_shutdown_read(framer->wslay);
 }
@@ -178,8 +183,9 @@ struct framer *framer_create(size_t max_message_bytes, const struct framer_callb
 
 void framer_destroy(struct framer *framer)
 {
-    if (framer == NULL)
+    if (framer == NULL) {
         return;
+    }
     wslay_event_context_free(framer->wslay);
     buffer_deinit(&framer->message);
     buffer_deinit(&framer->held);
@@ -210,20 +216,21 @@ static void deliver_held(struct framer *framer)
 static void explain(const struct framer *framer, int status, struct error *error)
 {
     uint16_t code = wslay_event_get_status_code_sent(framer->wslay);
-    if (framer->is_too_long || code == WSLAY_CODE_MESSAGE_TOO_BIG)
+    if (framer->is_too_long || code == WSLAY_CODE_MESSAGE_TOO_BIG) {
         error_set(error, ERROR_PROTOCOL, "a message is longer than the limit of %zu bytes",
                   framer->max_message_bytes);
-    else if (framer->has_too_many_pongs)
+    } else if (framer->has_too_many_pongs) {
         error_set(error, ERROR_PROTOCOL, "more than %d pings wait for a peer that reads no answer",
                   FRAMER_PONGS_MAX);
-    else if (code == WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA)
+    } else if (code == WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA) {
         error_set(error, ERROR_PROTOCOL, "a text message is not UTF-8");
-    else if (status != 0)
+    } else if (status != 0) {
         error_set(error, ERROR_PROTOCOL, "frames cannot be read (wslay %d)", status);
-    else
+    } else {
         error_set(error, ERROR_PROTOCOL,
                   "a frame breaks RFC 6455 (masked, reserved bit, unknown "
                   "opcode or out of place)");
+    }
 }
 
 bool framer_receive(struct framer *framer, struct slice bytes, size_t *consumed,
@@ -232,15 +239,17 @@ bool framer_receive(struct framer *framer, struct slice bytes, size_t *consumed,
     int status = 0;
     deliver_held(framer);
     framer->input = bytes;
-    if (!framer->is_paused)
+    if (!framer->is_paused) {
         status = wslay_event_recv(framer->wslay);
+    }
     *consumed = bytes.size - framer->input.size;
     framer->input = (struct slice){0};
     framer_flush(framer);
     bool is_readable = wslay_event_get_read_enabled(framer->wslay) != 0 && status == 0;
     /* What came before the fault is delivered first. */
-    if (is_readable || framer->close_code != 0 || framer_has_held(framer))
+    if (is_readable || framer->close_code != 0 || framer_has_held(framer)) {
         return true;
+    }
     explain(framer, status, error);
     return false;
 }
@@ -275,8 +284,9 @@ void framer_close(struct framer *framer, uint16_t code)
 void framer_flush(struct framer *framer)
 {
     /* An error here is only our own mask or `send`; both end the connection by other ways. */
-    if (wslay_event_want_write(framer->wslay))
+    if (wslay_event_want_write(framer->wslay)) {
         (void)wslay_event_send(framer->wslay);
+    }
 }
 
 bool framer_is_finished(const struct framer *framer)

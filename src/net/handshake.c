@@ -78,10 +78,11 @@ static int on_message_begin(llhttp_t *parser)
 static int on_header_field(llhttp_t *parser, const char *data, size_t size)
 {
     struct handshake *handshake = parser->data;
-    if (handshake->name.size + size <= NAME_MAX_BYTES)
+    if (handshake->name.size + size <= NAME_MAX_BYTES) {
         buffer_append(&handshake->name, data, size);
-    else
+    } else {
         buffer_append_byte(&handshake->name, '\0'); /* too long for a name of ours */
+    }
     return 0;
 }
 
@@ -94,19 +95,23 @@ static int on_header_value(llhttp_t *parser, const char *data, size_t size)
 
 static enum header find_header(struct slice name)
 {
-    for (int i = 0; i < HEADER_COUNT; i++)
+    for (int i = 0; i < HEADER_COUNT; i++) {
         if (name.size == strlen(header_names[i]) &&
-            strncasecmp(name.data, header_names[i], name.size) == 0)
+            strncasecmp(name.data, header_names[i], name.size) == 0) {
             return (enum header)i;
+        }
+    }
     return HEADER_COUNT;
 }
 
 static struct slice trim(struct slice text)
 {
-    while (text.size > 0 && isblank((unsigned char)text.data[0]))
+    while (text.size > 0 && isblank((unsigned char)text.data[0])) {
         text = slice_skip(text, 1);
-    while (text.size > 0 && isblank((unsigned char)text.data[text.size - 1]))
+    }
+    while (text.size > 0 && isblank((unsigned char)text.data[text.size - 1])) {
         text.size--;
+    }
     return text;
 }
 
@@ -116,8 +121,9 @@ static int on_header_value_complete(llhttp_t *parser)
     enum header header = find_header(buffer_slice(&handshake->name));
     if (header != HEADER_COUNT) {
         struct buffer *value = &handshake->values[header];
-        if (handshake->counts[header]++ > 0)
+        if (handshake->counts[header]++ > 0) {
             buffer_append_string(value, ", ");
+        }
         buffer_append_slice(value, trim(buffer_slice(&handshake->value)));
     }
     buffer_clear(&handshake->name);
@@ -134,8 +140,9 @@ static int on_headers_complete(llhttp_t *parser)
         handshake->is_complete = true;
         return 2;
     }
-    if (parser->status_code < STATUS_FIRST_FINAL)
+    if (parser->status_code < STATUS_FIRST_FINAL) {
         return 0;
+    }
     handshake->is_complete = true;
     return HPE_PAUSED;
 }
@@ -160,10 +167,12 @@ struct handshake *handshake_create(const struct url *url)
 
 void handshake_destroy(struct handshake *handshake)
 {
-    if (handshake == NULL)
+    if (handshake == NULL) {
         return;
-    for (int i = 0; i < HEADER_COUNT; i++)
+    }
+    for (int i = 0; i < HEADER_COUNT; i++) {
         buffer_deinit(&handshake->values[i]);
+    }
     buffer_deinit(&handshake->name);
     buffer_deinit(&handshake->value);
     free(handshake);
@@ -172,8 +181,9 @@ void handshake_destroy(struct handshake *handshake)
 void handshake_append_request(struct handshake *handshake, const char *user_agent,
                               struct buffer *out)
 {
-    for (const char *c = user_agent; *c != '\0'; c++)
+    for (const char *c = user_agent; *c != '\0'; c++) {
         ASSERT(isprint((unsigned char)*c));
+    }
     buffer_append_format(out, "GET %s HTTP/1.1\r\nHost: ", handshake->url->target);
     url_append_authority(out, handshake->url);
     buffer_append_format(out,
@@ -189,8 +199,9 @@ static bool list_has(struct slice list, struct slice token)
         const char *comma = memchr(list.data, ',', list.size);
         size_t size = comma != NULL ? (size_t)(comma - list.data) : list.size;
         struct slice item = trim(slice_of(list.data, size));
-        if (item.size == token.size && strncasecmp(item.data, token.data, token.size) == 0)
+        if (item.size == token.size && strncasecmp(item.data, token.data, token.size) == 0) {
             return true;
+        }
         list = slice_skip(list, comma != NULL ? size + 1 : size);
     }
     return false;
@@ -222,18 +233,23 @@ static enum handshake_result refuse(const struct handshake *handshake, struct er
 static enum handshake_result check_switch(const struct handshake *handshake, struct error *error)
 {
     const struct buffer *values = handshake->values;
-    if (!list_has(buffer_slice(&values[HEADER_UPGRADE]), SLICE("websocket")))
+    if (!list_has(buffer_slice(&values[HEADER_UPGRADE]), SLICE("websocket"))) {
         return refuse(handshake, error, "101 without 'Upgrade: websocket'");
-    if (!list_has(buffer_slice(&values[HEADER_CONNECTION]), SLICE("upgrade")))
+    }
+    if (!list_has(buffer_slice(&values[HEADER_CONNECTION]), SLICE("upgrade"))) {
         return refuse(handshake, error, "101 without 'Connection: Upgrade'");
-    if (!accept_is_right(handshake))
+    }
+    if (!accept_is_right(handshake)) {
         return refuse(handshake, error,
                       "wrong Sec-WebSocket-Accept: no WebSocket server, or a "
                       "cache in between");
-    if (handshake->counts[HEADER_EXTENSIONS] > 0)
+    }
+    if (handshake->counts[HEADER_EXTENSIONS] > 0) {
         return refuse(handshake, error, "the server uses an extension that we did not offer");
-    if (handshake->counts[HEADER_PROTOCOL] > 0)
+    }
+    if (handshake->counts[HEADER_PROTOCOL] > 0) {
         return refuse(handshake, error, "the server chose a subprotocol that we did not offer");
+    }
     return HANDSHAKE_ACCEPTED;
 }
 
@@ -256,22 +272,24 @@ static enum handshake_result tell_answer(const struct handshake *handshake, stru
     excerpt(body, text);
     bool may_pass = status >= 500 || status == 408 || status == 425 || status == 429;
     struct slice location = handshake_location(handshake);
-    if (location.size > 0)
+    if (location.size > 0) {
         error_set(error, ERROR_UNREACHABLE, "WebSocket handshake with %s: answered %d to %.*s",
                   handshake->url->host, status, (int)(location.size < 200 ? location.size : 200),
                   location.data);
-    else
+    } else {
         error_set(error, may_pass ? ERROR_UNREACHABLE : ERROR_REFUSED,
                   "WebSocket handshake with %s: expected status 101, got %d%s%s",
                   handshake->url->host, status, text[0] != '\0' ? ": " : "", text);
+    }
     return HANDSHAKE_ANSWERED;
 }
 
 static enum handshake_result decide(struct handshake *handshake, struct slice body,
                                     struct error *error)
 {
-    if (handshake->parser.status_code == STATUS_SWITCHING)
+    if (handshake->parser.status_code == STATUS_SWITCHING) {
         return check_switch(handshake, error);
+    }
     return tell_answer(handshake, body, error);
 }
 
@@ -292,8 +310,9 @@ enum handshake_result handshake_receive(struct handshake *handshake, struct slic
         return HANDSHAKE_BAD;
     }
     handshake->received += size;
-    if (handshake->received == HANDSHAKE_HEADER_MAX)
+    if (handshake->received == HANDSHAKE_HEADER_MAX) {
         return refuse(handshake, error, "more than 16 KiB of answer header");
+    }
     return HANDSHAKE_NEED_MORE;
 }
 
@@ -305,14 +324,16 @@ int handshake_status(const struct handshake *handshake)
 static uint64_t seconds_until(struct slice date)
 {
     char text[NAME_MAX_BYTES];
-    if (date.size >= sizeof(text))
+    if (date.size >= sizeof(text)) {
         return 0;
+    }
     memcpy(text, date.data, date.size);
     text[date.size] = '\0';
     struct tm parts = {0};
     const char *end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &parts);
-    if (end == NULL || *end != '\0')
+    if (end == NULL || *end != '\0') {
         return 0;
+    }
     int64_t wait = (int64_t)timegm(&parts) - clock_wall_ms() / MS_PER_SECOND;
     return wait > 0 ? (uint64_t)wait : 0;
 }
@@ -322,15 +343,19 @@ uint64_t handshake_retry_after_ms(const struct handshake *handshake)
     int status = handshake_status(handshake);
     struct slice value = buffer_slice(&handshake->values[HEADER_RETRY_AFTER]);
     if ((status != HTTP_STATUS_TOO_MANY_REQUESTS && status != HTTP_STATUS_SERVICE_UNAVAILABLE) ||
-        value.size == 0)
+        value.size == 0) {
         return 0;
+    }
     uint64_t seconds = 0;
     size_t i = 0;
-    for (; i < value.size && isdigit((unsigned char)value.data[i]); i++)
-        if (seconds < RETRY_AFTER_MAX_S)
+    for (; i < value.size && isdigit((unsigned char)value.data[i]); i++) {
+        if (seconds < RETRY_AFTER_MAX_S) {
             seconds = seconds * 10 + (uint64_t)(value.data[i] - '0');
-    if (i < value.size)
+        }
+    }
+    if (i < value.size) {
         seconds = seconds_until(value);
+    }
     return (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * MS_PER_SECOND;
 }
 

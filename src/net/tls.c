@@ -60,24 +60,27 @@ static void describe_names(X509 *certificate, char *text, size_t size)
     text[0] = '\0';
     for (int i = 0; i < sk_GENERAL_NAME_num(names) && used < size; i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        if (name->type != GEN_DNS)
+        if (name->type != GEN_DNS) {
             continue;
+        }
         int count = snprintf(text + used, size - used, "%s%.*s", used > 0 ? ", " : "",
                              ASN1_STRING_length(name->d.dNSName),
                              (const char *)ASN1_STRING_get0_data(name->d.dNSName));
         used += count > 0 ? (size_t)count : 0;
     }
     GENERAL_NAMES_free(names);
-    if (used == 0)
+    if (used == 0) {
         (void)snprintf(text, size, "no host name");
+    }
 }
 
 static void describe_time(const ASN1_TIME *time, char *text, size_t size)
 {
     struct tm parts = {0};
     if (time == NULL || ASN1_TIME_to_tm(time, &parts) != 1 ||
-        strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &parts) == 0)
+        strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &parts) == 0) {
         (void)snprintf(text, size, "an unreadable date");
+    }
 }
 
 /* Which check a certificate has failed, and what an operator can do about it. */
@@ -128,10 +131,11 @@ static void fail(struct tls *tls, const char *what)
     struct error error;
     long verdict = SSL_get_verify_result(tls->ssl);
     drain(tls);
-    if (!tls->is_ready && verdict != X509_V_OK && tls->refused != NULL)
+    if (!tls->is_ready && verdict != X509_V_OK && tls->refused != NULL) {
         explain_refusal(tls, verdict, &error);
-    else
+    } else {
         error_set(&error, ERROR_PROTOCOL, "TLS to %s: %s: %s", tls->host, what, take_reason());
+    }
     ERR_clear_error();
     layer_fail(&tls->base, &error);
 }
@@ -176,8 +180,9 @@ static void tls_received(struct layer *layer, struct slice bytes)
     struct tls *tls = (struct tls *)layer;
     int stored = BIO_write(tls->from_socket, bytes.data, (int)bytes.size);
     ASSERT(stored == (int)bytes.size); /* memory BIOs fail only without memory */
-    if (!tls->is_ready)
+    if (!tls->is_ready) {
         advance_handshake(tls);
+    }
     while (tls->is_ready && layer_is_open(layer)) {
         ERR_clear_error();
         int count = SSL_read(tls->ssl, tls->plain, sizeof(tls->plain));
@@ -197,15 +202,17 @@ static void tls_start(struct layer *layer)
 static void tls_send(struct layer *layer, struct slice bytes)
 {
     struct tls *tls = (struct tls *)layer;
-    if (bytes.size == 0)
+    if (bytes.size == 0) {
         return;
+    }
     ERR_clear_error();
     /* A memory BIO always has room, so all is taken or the session is broken. */
     int count = SSL_write(tls->ssl, bytes.data, (int)bytes.size);
-    if (count <= 0)
+    if (count <= 0) {
         fail(tls, "write");
-    else
+    } else {
         drain(tls);
+    }
 }
 
 /* TCP's end without close_notify: whatever came may be cut short, so it is never a good end. */
@@ -220,8 +227,9 @@ static void tls_goodbye(struct layer *layer)
 {
     struct tls *tls = (struct tls *)layer;
     ERR_clear_error();
-    if (tls->is_ready)
+    if (tls->is_ready) {
         (void)SSL_shutdown(tls->ssl); /* we do not wait for the peer's */
+    }
     drain(tls);
 }
 
@@ -230,8 +238,9 @@ static int64_t tls_certificate_expiry(const struct layer *layer)
     const struct tls *tls = (const struct tls *)layer;
     X509 *certificate = tls->is_ready ? SSL_get0_peer_certificate(tls->ssl) : NULL;
     struct tm parts = {0};
-    if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1)
+    if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1) {
         return 0;
+    }
     return (int64_t)timegm(&parts);
 }
 
@@ -260,8 +269,9 @@ static bool load_authorities(struct tls *tls, const char *ca_file, struct error 
     ERR_clear_error();
     int status = ca_file != NULL ? SSL_CTX_load_verify_file(tls->context, ca_file)
                                  : SSL_CTX_set_default_verify_paths(tls->context);
-    if (status == 1)
+    if (status == 1) {
         return true;
+    }
     error_set(error, ERROR_REFUSED, "CA file %s: expected readable PEM certificates: %s",
               ca_file != NULL ? ca_file : "(system)", take_reason());
     return false;
@@ -273,8 +283,9 @@ static int on_certificate(int is_good, X509_STORE_CTX *store)
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls *tls = SSL_get_app_data(ssl);
     X509 *certificate = X509_STORE_CTX_get_current_cert(store);
-    if (!is_good && tls->refused == NULL && certificate != NULL && X509_up_ref(certificate) == 1)
+    if (!is_good && tls->refused == NULL && certificate != NULL && X509_up_ref(certificate) == 1) {
         tls->refused = certificate;
+    }
     return is_good;
 }
 
@@ -302,12 +313,15 @@ static bool set_host(struct tls *tls, bool is_verified)
     unsigned char binary[sizeof(struct in6_addr)];
     bool is_address =
         inet_pton(AF_INET, tls->host, binary) == 1 || inet_pton(AF_INET6, tls->host, binary) == 1;
-    if (!is_address && SSL_set_tlsext_host_name(tls->ssl, tls->host) != 1)
+    if (!is_address && SSL_set_tlsext_host_name(tls->ssl, tls->host) != 1) {
         return false;
-    if (!is_verified)
+    }
+    if (!is_verified) {
         return true;
-    if (is_address)
+    }
+    if (is_address) {
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls->ssl), tls->host) == 1;
+    }
     SSL_set_hostflags(tls->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return SSL_set1_host(tls->ssl, tls->host) == 1;
 }
@@ -323,8 +337,9 @@ static bool prepare_session(struct tls *tls, bool is_verified, struct error *err
     SSL_set_connect_state(tls->ssl);
     ASSERT(SSL_set_app_data(tls->ssl, tls) == 1);
     /* set_alpn_protos alone returns 0 for success */
-    if (set_host(tls, is_verified) && SSL_set_alpn_protos(tls->ssl, alpn, sizeof(alpn) - 1) == 0)
+    if (set_host(tls, is_verified) && SSL_set_alpn_protos(tls->ssl, alpn, sizeof(alpn) - 1) == 0) {
         return true;
+    }
     error_set(error, ERROR_REFUSED, "TLS to %s: the host name is refused: %s", tls->host,
               take_reason());
     return false;
@@ -335,8 +350,9 @@ struct layer *layer_create_tls(const struct transport_options *options, struct e
     struct tls *tls = memory_allocate(sizeof(*tls));
     tls->base.ops = &tls_ops;
     tls->host = memory_copy_string(options->host);
-    if (prepare_context(tls, options, error) && prepare_session(tls, options->tls_verify, error))
+    if (prepare_context(tls, options, error) && prepare_session(tls, options->tls_verify, error)) {
         return &tls->base;
+    }
     tls_destroy(&tls->base);
     return NULL;
 }

@@ -39,11 +39,13 @@ struct transport {
 
 static void end(struct transport *transport, const struct error *error)
 {
-    if (transport->has_ended || transport->is_closing)
+    if (transport->has_ended || transport->is_closing) {
         return;
+    }
     transport->has_ended = true;
-    if (transport->tcp != NULL)
+    if (transport->tcp != NULL) {
         (void)uv_read_stop((uv_stream_t *)transport->tcp);
+    }
     transport->callbacks->on_ended(transport->owner, error);
 }
 
@@ -65,8 +67,9 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct transport *transport = stream->data;
-    if (transport->is_closing || count == 0)
+    if (transport->is_closing || count == 0) {
         return;
+    }
     if (count > 0) {
         transport->bytes_read += (uint64_t)count;
         transport->layer->ops->received(transport->layer, slice_of(buffer->base, (size_t)count));
@@ -81,22 +84,26 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 
 static void apply_reading(struct transport *transport)
 {
-    if (transport->tcp == NULL || transport->is_closing || transport->has_ended)
+    if (transport->tcp == NULL || transport->is_closing || transport->has_ended) {
         return;
+    }
     uv_stream_t *stream = (uv_stream_t *)transport->tcp;
     int status = 0;
-    if (!transport->wants_reading)
+    if (!transport->wants_reading) {
         (void)uv_read_stop(stream);
-    else
+    } else {
         status = uv_read_start(stream, on_allocate, on_read);
-    if (status != 0 && status != UV_EALREADY)
+    }
+    if (status != 0 && status != UV_EALREADY) {
         end_by_status(transport, "read from", status);
+    }
 }
 
 void transport_set_reading(struct transport *transport, bool is_reading)
 {
-    if (transport->wants_reading == is_reading)
+    if (transport->wants_reading == is_reading) {
         return;
+    }
     transport->wants_reading = is_reading;
     apply_reading(transport);
 }
@@ -106,15 +113,17 @@ static void on_written(uv_write_t *request, int status)
     struct transport *transport = request->data;
     transport->is_writing = false;
     buffer_shrink(&transport->in_flight, KEPT_OUTPUT_BYTES);
-    if (transport->is_closing)
+    if (transport->is_closing) {
         return;
+    }
     if (status != 0) {
         end_by_status(transport, "write to", status);
         return;
     }
     transport_flush(transport);
-    if (transport_pending_bytes(transport) == 0 && !transport->has_ended)
+    if (transport_pending_bytes(transport) == 0 && !transport->has_ended) {
         transport->callbacks->on_room(transport->owner);
+    }
 }
 
 /* Gives the kernel what it takes at once. */
@@ -123,8 +132,9 @@ static int write_now(struct transport *transport)
     struct buffer *output = &transport->output;
     uv_buf_t piece = uv_buf_init(output->data, (unsigned)output->size);
     int written = uv_try_write((uv_stream_t *)transport->tcp, &piece, 1);
-    if (written > 0)
+    if (written > 0) {
         buffer_consume(output, (size_t)written);
+    }
     return written < 0 && written != UV_EAGAIN ? written : 0;
 }
 
@@ -132,8 +142,9 @@ void transport_flush(struct transport *transport)
 {
     struct buffer *output = &transport->output;
     if (transport->is_writing || transport->has_ended || transport->tcp == NULL ||
-        output->size == 0)
+        output->size == 0) {
         return;
+    }
     int status = write_now(transport);
     if (status == 0 && output->size > 0) {
         struct buffer swapped = transport->in_flight;
@@ -145,14 +156,16 @@ void transport_flush(struct transport *transport)
         status = uv_write(&transport->write, (uv_stream_t *)transport->tcp, &piece, 1, on_written);
         transport->is_writing = status == 0;
     }
-    if (status != 0)
+    if (status != 0) {
         end_by_status(transport, "write to", status);
+    }
 }
 
 void transport_write(struct transport *transport, struct slice bytes)
 {
-    if (!transport->is_closing && !transport->has_ended)
+    if (!transport->is_closing && !transport->has_ended) {
         transport->layer->ops->send(transport->layer, bytes);
+    }
 }
 
 size_t transport_pending_bytes(const struct transport *transport)
@@ -169,8 +182,9 @@ void layer_ready(struct layer *layer)
 void layer_deliver(struct layer *layer, struct slice bytes)
 {
     struct transport *transport = layer->transport;
-    if (!transport->is_closing)
+    if (!transport->is_closing) {
         transport->callbacks->on_bytes(transport->owner, bytes);
+    }
 }
 
 void layer_output(struct layer *layer, struct slice bytes)
@@ -201,12 +215,14 @@ static void on_socket(void *owner, uv_tcp_t *tcp)
     (void)uv_tcp_keepalive(tcp, 1, KEEPALIVE_SECONDS);
     struct sockaddr_storage peer = {0};
     int size = sizeof(peer);
-    if (uv_tcp_getpeername(tcp, (struct sockaddr *)&peer, &size) == 0)
+    if (uv_tcp_getpeername(tcp, (struct sockaddr *)&peer, &size) == 0) {
         dns_format_address((const struct sockaddr *)&peer, transport->address);
+    }
     transport->wants_reading = true;
     apply_reading(transport);
-    if (!transport->has_ended)
+    if (!transport->has_ended) {
         transport->layer->ops->start(transport->layer);
+    }
 }
 
 static void on_no_socket(void *owner, const struct error *error)
@@ -255,11 +271,13 @@ struct transport *transport_open(struct uv_loop_s *loop, const struct transport_
 
 static void release(struct transport *transport)
 {
-    if (--transport->open_handles > 0)
+    if (--transport->open_handles > 0) {
         return;
+    }
     ASSERT(transport->connector == NULL && !transport->is_writing);
-    if (transport->layer != NULL)
+    if (transport->layer != NULL) {
         transport->layer->ops->destroy(transport->layer);
+    }
     buffer_deinit(&transport->output);
     buffer_deinit(&transport->in_flight);
     transport->callbacks->on_closed(transport->owner);
@@ -282,20 +300,24 @@ static void on_tcp_closed(uv_handle_t *handle)
 
 void transport_close(struct transport *transport)
 {
-    if (transport->is_closing)
+    if (transport->is_closing) {
         return;
+    }
     if (transport->tcp != NULL && !transport->has_ended) {
         transport->layer->ops->goodbye(transport->layer);
-        if (!transport->is_writing && transport->output.size > 0)
+        if (!transport->is_writing && transport->output.size > 0) {
             (void)write_now(transport); /* best effort: we are leaving either way */
+        }
     }
     transport->is_closing = true;
-    if (transport->connector != NULL)
+    if (transport->connector != NULL) {
         connector_close(transport->connector);
+    }
     transport->connector = NULL;
     uv_close((uv_handle_t *)&transport->starter, on_starter_closed);
-    if (transport->tcp != NULL)
+    if (transport->tcp != NULL) {
         uv_close((uv_handle_t *)transport->tcp, on_tcp_closed);
+    }
 }
 
 uint64_t transport_bytes_read(const struct transport *transport)

@@ -37,18 +37,22 @@ static bool refuse(struct error *error, struct slice text, const char *why)
 
 static bool is_visible(struct slice text)
 {
-    for (size_t i = 0; i < text.size; i++)
-        if (text.data[i] < ASCII_FIRST_VISIBLE || text.data[i] > ASCII_LAST_VISIBLE)
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < ASCII_FIRST_VISIBLE || text.data[i] > ASCII_LAST_VISIBLE) {
             return false;
+        }
+    }
     return true;
 }
 
 /* Index of the first of `stops`, or the size. */
 static size_t find_any(struct slice text, const char *stops)
 {
-    for (size_t i = 0; i < text.size; i++)
-        if (strchr(stops, text.data[i]) != NULL)
+    for (size_t i = 0; i < text.size; i++) {
+        if (strchr(stops, text.data[i]) != NULL) {
             return i;
+        }
+    }
     return text.size;
 }
 
@@ -56,8 +60,9 @@ static const struct scheme *find_scheme(struct slice text)
 {
     for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
         const struct slice prefix = schemes[i].prefix;
-        if (text.size >= prefix.size && strncasecmp(text.data, prefix.data, prefix.size) == 0)
+        if (text.size >= prefix.size && strncasecmp(text.data, prefix.data, prefix.size) == 0) {
             return &schemes[i];
+        }
     }
     return NULL;
 }
@@ -71,17 +76,21 @@ static uint16_t default_port(const struct url *url)
 static bool parse_port(struct url *url, struct slice text)
 {
     url->port = default_port(url);
-    if (text.size == 0)
+    if (text.size == 0) {
         return true;
-    if (text.data[0] != ':' || text.size == 1)
+    }
+    if (text.data[0] != ':' || text.size == 1) {
         return false;
+    }
     unsigned port = 0;
     for (size_t i = 1; i < text.size; i++) {
-        if (!isdigit((unsigned char)text.data[i]))
+        if (!isdigit((unsigned char)text.data[i])) {
             return false;
+        }
         port = port * DECIMAL + (unsigned)(text.data[i] - '0');
-        if (port > PORT_MAX)
+        if (port > PORT_MAX) {
             return false;
+        }
     }
     url->port = (uint16_t)port;
     return port > 0;
@@ -89,26 +98,31 @@ static bool parse_port(struct url *url, struct slice text)
 
 static char lower(char c)
 {
-    if (c >= 'A' && c <= 'Z')
+    if (c >= 'A' && c <= 'Z') {
         return "abcdefghijklmnopqrstuvwxyz"[c - 'A'];
+    }
     return c;
 }
 
 static bool store_host(struct url *url, struct slice host)
 {
-    if (host.size == 0 || host.size >= sizeof(url->host))
+    if (host.size == 0 || host.size >= sizeof(url->host)) {
         return false;
-    for (size_t i = 0; i < host.size; i++)
+    }
+    for (size_t i = 0; i < host.size; i++) {
         url->host[i] = lower(host.data[i]);
+    }
     url->host[host.size] = '\0';
     return true;
 }
 
 static bool is_name(struct slice host)
 {
-    for (size_t i = 0; i < host.size; i++)
-        if (!isalnum((unsigned char)host.data[i]) && strchr("-._", host.data[i]) == NULL)
+    for (size_t i = 0; i < host.size; i++) {
+        if (!isalnum((unsigned char)host.data[i]) && strchr("-._", host.data[i]) == NULL) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -116,8 +130,9 @@ static bool parse_host(struct url *url, struct slice authority, size_t *used)
 {
     if (authority.size > 0 && authority.data[0] == '[') {
         const char *end = memchr(authority.data, ']', authority.size);
-        if (end == NULL)
+        if (end == NULL) {
             return false;
+        }
         struct in6_addr address;
         url->is_ipv6 = true;
         *used = (size_t)(end - authority.data) + 1;
@@ -132,11 +147,13 @@ static bool parse_host(struct url *url, struct slice authority, size_t *used)
 static bool store_target(struct url *url, struct slice text)
 {
     bool needs_slash = text.size == 0 || text.data[0] != '/';
-    if (text.size + needs_slash >= sizeof(url->target))
+    if (text.size + needs_slash >= sizeof(url->target)) {
         return false;
+    }
     url->target[0] = '/';
-    if (text.size > 0)
+    if (text.size > 0) {
         memcpy(url->target + needs_slash, text.data, text.size);
+    }
     url->target[text.size + needs_slash] = '\0';
     return true;
 }
@@ -146,28 +163,35 @@ static bool parse_rest(struct url *url, struct slice text, struct slice rest, st
 {
     size_t authority_size = find_any(rest, "/?");
     struct slice authority = slice_of(rest.data, authority_size);
-    if (find_any(authority, "@") < authority.size)
+    if (find_any(authority, "@") < authority.size) {
         return refuse(error, SLICE("(hidden)"), "user information has no place in it");
+    }
     size_t used = 0;
-    if (!parse_host(url, authority, &used))
+    if (!parse_host(url, authority, &used)) {
         return refuse(error, text, "expected a host name, an IPv4 or a bracketed IPv6 address");
-    if (!parse_port(url, slice_skip(authority, used)))
+    }
+    if (!parse_port(url, slice_skip(authority, used))) {
         return refuse(error, text, "expected a port between 1 and 65535 after the host");
-    if (!store_target(url, slice_skip(rest, authority_size)))
+    }
+    if (!store_target(url, slice_skip(rest, authority_size))) {
         return refuse(error, SLICE("(long)"), "path and query are longer than 2,046 bytes");
+    }
     return true;
 }
 
 bool url_parse(struct url *url, struct slice text, struct error *error)
 {
     *url = (struct url){0};
-    if (!is_visible(text))
+    if (!is_visible(text)) {
         return refuse(error, SLICE("(unprintable)"), "blanks and control bytes must be escaped");
+    }
     const struct scheme *scheme = find_scheme(text);
-    if (scheme == NULL || scheme->is_http)
+    if (scheme == NULL || scheme->is_http) {
         return refuse(error, text, "expected ws:// or wss://");
-    if (find_any(text, "#") < text.size)
+    }
+    if (find_any(text, "#") < text.size) {
         return refuse(error, text, "a WebSocket URL has no fragment");
+    }
     url->is_secure = scheme->is_secure;
     return parse_rest(url, text, slice_skip(text, scheme->prefix.size), error);
 }
@@ -180,13 +204,16 @@ static bool resolve_path(struct url *url, struct slice location)
         size_t path_size = strcspn(url->target, "?");
         keep = path_size;
         bool is_query = location.size > 0 && location.data[0] == '?';
-        while (!is_query && location.size > 0 && url->target[keep - 1] != '/')
+        while (!is_query && location.size > 0 && url->target[keep - 1] != '/') {
             keep--;
+        }
     }
-    if (keep + location.size >= sizeof(url->target))
+    if (keep + location.size >= sizeof(url->target)) {
         return false;
-    if (location.size > 0)
+    }
+    if (location.size > 0) {
         memcpy(url->target + keep, location.data, location.size);
+    }
     url->target[keep + location.size] = '\0';
     return true;
 }
@@ -197,8 +224,9 @@ bool url_resolve(struct url *url, const struct url *base, struct slice location,
     struct url found = *base;
     location.size = find_any(location, "#");
     const struct scheme *scheme = find_scheme(location);
-    if (!is_visible(location))
+    if (!is_visible(location)) {
         return refuse(error, SLICE("(unprintable)"), "blanks and control bytes must be escaped");
+    }
     bool is_good = false;
     if (scheme != NULL) {
         found = (struct url){.is_secure = scheme->is_secure};
@@ -212,16 +240,18 @@ bool url_resolve(struct url *url, const struct url *base, struct slice location,
         is_good = resolve_path(&found, location) ||
                   refuse(error, SLICE("(long)"), "path and query are longer than 2,046 bytes");
     }
-    if (is_good)
+    if (is_good) {
         *url = found;
+    }
     return is_good;
 }
 
 void url_append_authority(struct buffer *out, const struct url *url)
 {
     buffer_append_format(out, url->is_ipv6 ? "[%s]" : "%s", url->host);
-    if (url->port != default_port(url))
+    if (url->port != default_port(url)) {
         buffer_append_format(out, ":%u", url->port);
+    }
 }
 
 void url_append(struct buffer *out, const struct url *url)

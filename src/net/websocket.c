@@ -58,8 +58,9 @@ static void proceed(struct websocket *websocket);
 
 static void release_part(struct websocket *websocket)
 {
-    if (--websocket->open_parts > 0)
+    if (--websocket->open_parts > 0) {
         return;
+    }
     websocket->closing.error = websocket->has_error ? &websocket->error : NULL;
     websocket->callbacks->on_closed(websocket->owner, &websocket->closing);
     framer_destroy(websocket->framer);
@@ -87,20 +88,23 @@ static void on_transport_closed(void *owner)
 
 static void shut(struct websocket *websocket)
 {
-    if (websocket->state == WEBSOCKET_CLOSED)
+    if (websocket->state == WEBSOCKET_CLOSED) {
         return;
+    }
     websocket->state = WEBSOCKET_CLOSED;
     uv_close((uv_handle_t *)&websocket->timer, on_timer_closed);
     uv_close((uv_handle_t *)&websocket->wake, on_timer_closed);
-    if (websocket->transport != NULL)
+    if (websocket->transport != NULL) {
         transport_close(websocket->transport);
+    }
 }
 
 /* Once we have said goodbye, however it ends is as it was asked. */
 static void fail(struct websocket *websocket, const struct error *error)
 {
-    if (websocket->state == WEBSOCKET_CLOSED)
+    if (websocket->state == WEBSOCKET_CLOSED) {
         return;
+    }
     if (websocket->state != WEBSOCKET_SAYING_GOODBYE) {
         websocket->has_error = true;
         websocket->error = *error;
@@ -116,8 +120,9 @@ static void on_idle(uv_timer_t *timer);
 static void watch_idleness(struct websocket *websocket)
 {
     uint64_t limit = websocket->options.idle_timeout_ms;
-    if (limit == 0 || framer_is_paused(websocket->framer))
+    if (limit == 0 || framer_is_paused(websocket->framer)) {
         return;
+    }
     uint64_t from = websocket->last_bytes_ms;
     if (websocket->ping_sent_ms != 0) {
         from = websocket->ping_sent_ms;
@@ -144,8 +149,9 @@ static void on_idle(uv_timer_t *timer)
         framer_ping(websocket->framer);
         proceed(websocket);
     }
-    if (websocket->state == WEBSOCKET_OPEN)
+    if (websocket->state == WEBSOCKET_OPEN) {
         watch_idleness(websocket);
+    }
 }
 
 static void on_connect_timeout(uv_timer_t *timer)
@@ -170,17 +176,20 @@ static void on_goodbye_timeout(uv_timer_t *timer)
 static void on_message(void *owner, struct slice message, bool is_binary)
 {
     struct websocket *websocket = owner;
-    if (websocket->state == WEBSOCKET_OPEN)
+    if (websocket->state == WEBSOCKET_OPEN) {
         websocket->callbacks->on_message(websocket->owner, message, is_binary);
+    }
 }
 
 static bool on_send(void *owner, struct slice bytes)
 {
     struct websocket *websocket = owner;
-    if (transport_pending_bytes(websocket->transport) >= OUTPUT_LIMIT_BYTES)
+    if (transport_pending_bytes(websocket->transport) >= OUTPUT_LIMIT_BYTES) {
         transport_flush(websocket->transport);
-    if (transport_pending_bytes(websocket->transport) >= OUTPUT_LIMIT_BYTES)
+    }
+    if (transport_pending_bytes(websocket->transport) >= OUTPUT_LIMIT_BYTES) {
         return false;
+    }
     transport_write(websocket->transport, bytes);
     return true;
 }
@@ -208,13 +217,15 @@ static void step_frames(struct websocket *websocket)
     bool is_fine =
         framer_receive(websocket->framer, buffer_slice(&websocket->input), &consumed, &error);
     buffer_consume(&websocket->input, consumed);
-    if (websocket->state == WEBSOCKET_CLOSED)
+    if (websocket->state == WEBSOCKET_CLOSED) {
         return;
+    }
     transport_flush(websocket->transport);
-    if (!is_fine)
+    if (!is_fine) {
         fail(websocket, &error);
-    else if (framer_is_finished(websocket->framer) && !framer_has_held(websocket->framer))
+    } else if (framer_is_finished(websocket->framer) && !framer_has_held(websocket->framer)) {
         finish_by_peer(websocket);
+    }
 }
 
 /* ---- the handshake -------------------------------------------------------------------------- */
@@ -235,8 +246,9 @@ static void note_answer(struct websocket *websocket, struct error *error)
     websocket->closing.http_status = handshake_status(websocket->handshake);
     websocket->closing.retry_after_ms = handshake_retry_after_ms(websocket->handshake);
     struct url target;
-    if (location.size == 0 || !url_resolve(&target, &websocket->url, location, error))
+    if (location.size == 0 || !url_resolve(&target, &websocket->url, location, error)) {
         return;
+    }
     url_append(&websocket->location, &target);
     buffer_append_byte(&websocket->location, '\0');
     websocket->closing.location = websocket->location.data;
@@ -246,8 +258,9 @@ static void step_upgrade(struct websocket *websocket)
 {
     size_t consumed = 0;
     struct error error = {0};
-    if (websocket->input.size == 0)
+    if (websocket->input.size == 0) {
         return;
+    }
     switch (handshake_receive(websocket->handshake, buffer_slice(&websocket->input), &consumed,
                               &error)) {
     case HANDSHAKE_NEED_MORE:
@@ -272,8 +285,9 @@ static void step_upgrade(struct websocket *websocket)
 static void apply_reading(struct websocket *websocket)
 {
     if (websocket->state == WEBSOCKET_CLOSED || websocket->has_ended ||
-        websocket->transport == NULL)
+        websocket->transport == NULL) {
         return;
+    }
     bool is_full = framer_is_paused(websocket->framer) || websocket->input.size > 0;
     transport_set_reading(websocket->transport, websocket->state != WEBSOCKET_OPEN || !is_full);
 }
@@ -281,16 +295,20 @@ static void apply_reading(struct websocket *websocket)
 /* Does all that can be done now. What a callback changes on the way is seen further down. */
 static void proceed(struct websocket *websocket)
 {
-    if (websocket->is_proceeding || websocket->state == WEBSOCKET_CLOSED)
+    if (websocket->is_proceeding || websocket->state == WEBSOCKET_CLOSED) {
         return;
+    }
     websocket->is_proceeding = true;
-    if (websocket->state == WEBSOCKET_UPGRADING)
+    if (websocket->state == WEBSOCKET_UPGRADING) {
         step_upgrade(websocket);
-    if (websocket->state == WEBSOCKET_OPEN || websocket->state == WEBSOCKET_SAYING_GOODBYE)
+    }
+    if (websocket->state == WEBSOCKET_OPEN || websocket->state == WEBSOCKET_SAYING_GOODBYE) {
         step_frames(websocket);
+    }
     bool is_used_up = websocket->input.size == 0 && !framer_has_held(websocket->framer);
-    if (websocket->has_ended && is_used_up)
+    if (websocket->has_ended && is_used_up) {
         fail(websocket, &websocket->end);
+    }
     websocket->is_proceeding = false;
     apply_reading(websocket);
 }
@@ -333,10 +351,11 @@ static void on_ended(void *owner, const struct error *error)
     websocket->has_ended = true;
     websocket->end = *error;
     bool is_early = websocket->state == WEBSOCKET_CONNECTING;
-    if (is_early) /* a read error or EOF inside the handshake needs no more words than these */
+    if (is_early) { /* a read error or EOF inside the handshake needs no more words than these */
         fail(websocket, error);
-    else
+    } else {
         (void)uv_timer_start(&websocket->wake, on_wake, 0, 0);
+    }
 }
 
 static const struct transport_callbacks transport_callbacks = {
@@ -401,30 +420,36 @@ void websocket_pause(struct websocket *websocket)
 {
     bool can_pause =
         websocket->state != WEBSOCKET_SAYING_GOODBYE && websocket->state != WEBSOCKET_CLOSED;
-    if (!can_pause || framer_is_paused(websocket->framer))
+    if (!can_pause || framer_is_paused(websocket->framer)) {
         return;
+    }
     framer_pause(websocket->framer);
     websocket->paused_at_ms = uv_now(websocket->loop);
-    if (websocket->state == WEBSOCKET_OPEN)
+    if (websocket->state == WEBSOCKET_OPEN) {
         (void)uv_timer_stop(&websocket->timer);
+    }
     apply_reading(websocket);
 }
 
 void websocket_resume(struct websocket *websocket)
 {
-    if (!framer_is_paused(websocket->framer) || websocket->state == WEBSOCKET_CLOSED)
+    if (!framer_is_paused(websocket->framer) || websocket->state == WEBSOCKET_CLOSED) {
         return;
+    }
     framer_resume(websocket->framer);
-    if (websocket->state != WEBSOCKET_OPEN)
+    if (websocket->state != WEBSOCKET_OPEN) {
         return;
+    }
     /* The idle time stood still. */
     uint64_t now = uv_now(websocket->loop);
     uint64_t paused_ms = now - websocket->paused_at_ms;
     websocket->last_bytes_ms += paused_ms;
-    if (websocket->last_bytes_ms > now) /* the rest of a read came after the pause */
+    if (websocket->last_bytes_ms > now) { /* the rest of a read came after the pause */
         websocket->last_bytes_ms = now;
-    if (websocket->ping_sent_ms != 0)
+    }
+    if (websocket->ping_sent_ms != 0) {
         websocket->ping_sent_ms += paused_ms;
+    }
     watch_idleness(websocket);
     /* From the loop: the owner may be in the middle of something. */
     (void)uv_timer_start(&websocket->wake, on_wake, 0, 0);
@@ -432,8 +457,9 @@ void websocket_resume(struct websocket *websocket)
 
 void websocket_close(struct websocket *websocket)
 {
-    if (websocket->state == WEBSOCKET_CLOSED || websocket->state == WEBSOCKET_SAYING_GOODBYE)
+    if (websocket->state == WEBSOCKET_CLOSED || websocket->state == WEBSOCKET_SAYING_GOODBYE) {
         return;
+    }
     if (websocket->state != WEBSOCKET_OPEN || websocket->has_ended) {
         shut(websocket);
         return;

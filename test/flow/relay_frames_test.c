@@ -30,8 +30,9 @@ static void assert_failed(const struct client *client, enum error_kind kind, con
 {
     assert_true(client->was_open);
     assert_true(client->has_error);
-    if (strstr(client->error.text, words) == NULL)
+    if (strstr(client->error.text, words) == NULL) {
         print_error("'%s' has no '%s'\n", client->error.text, words);
+    }
     assert_non_null(strstr(client->error.text, words));
     assert_int_equal(client->error.kind, kind);
 }
@@ -118,8 +119,9 @@ static void script_fragments(struct peer_connection *connection)
     (void)peer_send_frame(connection, 0x00, "", 0);
     (void)peer_send_frame(connection, 0x00, "two ", 4);
     if (peer_read_frame(connection, &opcode, payload, &size) && opcode == PEER_PONG && size == 4 &&
-        memcmp(payload, "ping", 4) == 0)
+        memcmp(payload, "ping", 4) == 0) {
         (void)peer_send_frame(connection, PEER_FINAL, "three", 5);
+    }
     say_goodbye(connection);
 }
 
@@ -164,8 +166,9 @@ static void script_too_many_fragments(struct peer_connection *connection)
 {
     (void)peer_upgrade(connection);
     bool is_read = peer_send_frame(connection, 0x02, "x", 1);
-    while (is_read)
+    while (is_read) {
         is_read = peer_send_frame(connection, 0x00, "x", 1);
+    }
 }
 
 static void fragments_that_add_up_to_more_than_the_limit_are_refused(void **state)
@@ -202,10 +205,12 @@ static void script_many_pings(struct peer_connection *connection)
     unsigned *pongs = connection->argument;
     (void)peer_upgrade(connection);
     for (int sent = 0; sent < PING_COUNT; sent += 1000) {
-        for (int i = 0; i < 1000; i++)
+        for (int i = 0; i < 1000; i++) {
             (void)peer_send_frame(connection, PEER_PING, "", 0);
-        for (int i = 0; i < 1000; i++)
+        }
+        for (int i = 0; i < 1000; i++) {
             *pongs += peer_read_frame(connection, &opcode, payload, &size) && opcode == PEER_PONG;
+        }
     }
     say_goodbye(connection);
 }
@@ -223,12 +228,14 @@ static void a_hundred_thousand_pings_get_as_many_pongs_while_the_peer_reads_them
 static void script_deaf_pings(struct peer_connection *connection)
 {
     char pings[2000];
-    for (size_t i = 0; i < sizeof(pings); i += 2)
+    for (size_t i = 0; i < sizeof(pings); i += 2) {
         memcpy(pings + i, "\x89", 2);
+    }
     (void)peer_upgrade(connection);
     bool is_read = true;
-    while (is_read)
+    while (is_read) {
         is_read = peer_send(connection, pings, sizeof(pings));
+    }
 }
 
 static void endless_pings_of_a_peer_that_reads_no_pong_end_the_connection(void **state)
@@ -290,8 +297,9 @@ static void script_silent(struct peer_connection *connection)
     unsigned *pings = connection->argument;
     (void)peer_upgrade(connection);
     (void)peer_send_frame(connection, PEER_BINARY, "one", 3);
-    while (peer_read_frame(connection, &opcode, payload, &size))
+    while (peer_read_frame(connection, &opcode, payload, &size)) {
         *pings += opcode == PEER_PING;
+    }
 }
 
 static void silence_is_asked_once_and_then_ends_the_connection(void **state)
@@ -313,9 +321,11 @@ static void script_quiet(struct peer_connection *connection)
     char payload[128];
     size_t size = 0;
     (void)peer_upgrade(connection);
-    for (int i = 0; i < 3; i++)
-        if (peer_read_frame(connection, &opcode, payload, &size) && opcode == PEER_PING)
+    for (int i = 0; i < 3; i++) {
+        if (peer_read_frame(connection, &opcode, payload, &size) && opcode == PEER_PING) {
             (void)peer_send_frame(connection, PEER_PONG, payload, size);
+        }
+    }
     say_goodbye(connection);
 }
 
@@ -341,8 +351,9 @@ static void script_burst(struct peer_connection *connection)
 {
     (void)peer_upgrade(connection);
     bool is_read = true;
-    while (is_read)
+    while (is_read) {
         is_read = peer_send_frame(connection, PEER_BINARY, "burst", 5);
+    }
 }
 
 static void no_message_comes_after_a_close_inside_on_message(void **state)

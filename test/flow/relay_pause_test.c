@@ -29,8 +29,9 @@ static void on_resume(uv_timer_t *timer)
     struct client *client = timer->data;
     struct pauser *pauser = client->argument;
     pauser->is_paused = false;
-    if (client->websocket != NULL)
+    if (client->websocket != NULL) {
         websocket_resume(client->websocket);
+    }
 }
 
 static void start_timer(struct client *client)
@@ -49,8 +50,9 @@ static void check_and_pause(struct client *client, struct slice message)
     memcpy(&number, message.data, sizeof(number));
     assert_int_equal(number, pauser->expected);
     pauser->expected++;
-    if (number % PAUSE_EVERY != 0)
+    if (number % PAUSE_EVERY != 0) {
         return;
+    }
     pauser->is_paused = true;
     websocket_pause(client->websocket);
     assert_int_equal(uv_timer_start(&pauser->timer, on_resume, PAUSE_MS, 0), 0);
@@ -64,8 +66,9 @@ static void script_burst(struct peer_connection *connection)
     for (uint32_t i = 0; i < BURST; i++) {
         memcpy(message, &i, sizeof(i));
         size_t size = i % 97 == 0 ? 40000 : 4 + i % 60;
-        if (!peer_send_frame(connection, PEER_BINARY, message, size))
+        if (!peer_send_frame(connection, PEER_BINARY, message, size)) {
             break;
+        }
     }
     free(message);
 }
@@ -90,8 +93,9 @@ static void run_burst(struct client *client, struct pauser *pauser)
     assert_int_equal(uv_prepare_start(&prepare, on_prepare), 0);
     uv_unref((uv_handle_t *)&prepare);
     client_run(client);
-    if (!uv_is_closing((uv_handle_t *)&prepare))
+    if (!uv_is_closing((uv_handle_t *)&prepare)) {
         on_prepare(&prepare);
+    }
     (void)uv_run(&client->loop, UV_RUN_DEFAULT);
 }
 
@@ -138,8 +142,9 @@ static void script_flood(struct peer_connection *connection)
     static const char payload[1000];
     (void)peer_upgrade(connection);
     bool is_read = true;
-    while (is_read)
+    while (is_read) {
         is_read = peer_send_frame(connection, PEER_BINARY, payload, sizeof(payload));
+    }
 }
 
 static void close_late(uv_timer_t *timer)

@@ -62,24 +62,29 @@ static void note_frame(void *data, struct slice frame, bool is_binary)
     assert_true(is_binary && frame.size < sizeof(text));
     memcpy(text, frame.data, frame.size);
     int64_t sequence = strtoll(text, NULL, 10);
-    if (sequence <= owner->cursor)
+    if (sequence <= owner->cursor) {
         return;
+    }
     assert_int_equal(sequence, owner->cursor < 0 ? sequence : owner->cursor + 1);
     owner->cursor = sequence;
     owner->frames++;
-    if (owner->on_frame != NULL)
+    if (owner->on_frame != NULL) {
         owner->on_frame(owner);
-    if (owner->frames == owner->stop_after)
+    }
+    if (owner->frames == owner->stop_after) {
         finish(owner);
+    }
 }
 
 static void note_disconnect(void *data, const struct error *error)
 {
     struct owner *owner = data;
-    if (error != NULL)
+    if (error != NULL) {
         (void)snprintf(owner->error, sizeof(owner->error), "%s", error->text);
-    if (++owner->disconnects == owner->stop_after_disconnects)
+    }
+    if (++owner->disconnects == owner->stop_after_disconnects) {
         finish(owner);
+    }
 }
 
 static void note_closed(void *data)
@@ -137,8 +142,9 @@ static void owner_run(struct owner *owner, struct peer *peer, const char *target
 static bool note_request(struct peer_connection *connection)
 {
     struct relay *relay = connection->argument;
-    if (!peer_read_request(connection) || relay->count >= REQUESTS)
+    if (!peer_read_request(connection) || relay->count >= REQUESTS) {
         return false;
+    }
     (void)sscanf(connection->request, "GET %127s ", relay->targets[relay->count++]);
     return true;
 }
@@ -154,8 +160,9 @@ static bool send_sequences(struct peer_connection *connection, int64_t from, int
     char text[32];
     for (int64_t sequence = from; sequence <= to; sequence++) {
         int size = snprintf(text, sizeof(text), "%lld", (long long)sequence);
-        if (!peer_send_frame(connection, PEER_BINARY, text, (size_t)size))
+        if (!peer_send_frame(connection, PEER_BINARY, text, (size_t)size)) {
             return false;
+        }
     }
     return true;
 }
@@ -163,8 +170,9 @@ static bool send_sequences(struct peer_connection *connection, int64_t from, int
 /* Ten frames from the cursor on, itself included, then gone without a word. */
 static void script_ten_frames(struct peer_connection *connection)
 {
-    if (!note_request(connection) || !peer_accept_upgrade(connection))
+    if (!note_request(connection) || !peer_accept_upgrade(connection)) {
         return;
+    }
     int64_t cursor = asked_cursor(connection);
     (void)send_sequences(connection, cursor, cursor + 10);
 }
@@ -204,8 +212,9 @@ static void live_asks_without_a_cursor_and_zero_asks_for_the_oldest(void **state
 
 static void script_redirect_loop(struct peer_connection *connection)
 {
-    if (note_request(connection))
+    if (note_request(connection)) {
         (void)peer_send_string(connection, "HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n");
+    }
     peer_drain(connection);
 }
 
@@ -226,8 +235,9 @@ static void script_redirect_once(struct peer_connection *connection)
 {
     char answer[128];
     struct relay *relay = connection->argument;
-    if (!note_request(connection))
+    if (!note_request(connection)) {
         return;
+    }
     (void)snprintf(answer, sizeof(answer),
                    "HTTP/1.1 308\r\nLocation: http://127.0.0.1:%u/y?cursor=1&b=c\r\n\r\n",
                    relay->port);
@@ -256,8 +266,9 @@ static void script_busy_once(struct peer_connection *connection)
         script_ten_frames(connection);
         return;
     }
-    if (note_request(connection))
+    if (note_request(connection)) {
         (void)peer_send_string(connection, "HTTP/1.1 429\r\nRetry-After: 1\r\n\r\n");
+    }
     peer_drain(connection);
 }
 
@@ -277,17 +288,20 @@ static void retry_after_is_honoured(void **state)
 /* Frames until the client has enough of them. */
 static void script_endless(struct peer_connection *connection)
 {
-    if (!note_request(connection) || !peer_accept_upgrade(connection))
+    if (!note_request(connection) || !peer_accept_upgrade(connection)) {
         return;
+    }
     int64_t cursor = asked_cursor(connection);
-    while (send_sequences(connection, cursor + 1, cursor + 100))
+    while (send_sequences(connection, cursor + 1, cursor + 100)) {
         cursor += 100;
+    }
 }
 
 static void reconnect_at_twenty(struct owner *owner)
 {
-    if (owner->frames == 20)
+    if (owner->frames == 20) {
         subscription_reconnect(owner->subscription, "twenty frames");
+    }
 }
 
 static void a_reconnect_takes_no_frame_more_and_goes_on_after_the_last(void **state)
@@ -314,8 +328,9 @@ static void on_resume(uv_timer_t *timer)
 
 static void pause_for_long(struct owner *owner)
 {
-    if (owner->frames != 20)
+    if (owner->frames != 20) {
         return;
+    }
     owner->is_paused = true;
     subscription_pause(owner->subscription);
     assert_int_equal(uv_timer_start(&owner->later, on_resume, 300, 0), 0);
@@ -339,8 +354,9 @@ static void a_long_pause_closes_and_resumes_at_the_cursor(void **state)
 
 static void pause_shortly(struct owner *owner)
 {
-    if (owner->frames % 20 != 0)
+    if (owner->frames % 20 != 0) {
         return;
+    }
     owner->is_paused = true;
     subscription_pause(owner->subscription);
     assert_int_equal(uv_timer_start(&owner->later, on_resume, 1, 0), 0);
@@ -365,13 +381,16 @@ static void script_forgetful(struct peer_connection *connection)
     uint8_t opcode;
     char payload[128];
     size_t size = 0;
-    if (!note_request(connection) || !peer_accept_upgrade(connection))
+    if (!note_request(connection) || !peer_accept_upgrade(connection)) {
         return;
+    }
     int64_t cursor = asked_cursor(connection);
     (void)send_sequences(connection, cursor + 1, cursor + 3);
-    while (peer_read_frame(connection, &opcode, payload, &size))
-        if (opcode == PEER_PING)
+    while (peer_read_frame(connection, &opcode, payload, &size)) {
+        if (opcode == PEER_PING) {
             (void)peer_send_frame(connection, PEER_PONG, payload, size);
+        }
+    }
 }
 
 static void a_relay_that_only_answers_pings_is_asked_anew(void **state)

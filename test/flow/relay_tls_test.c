@@ -41,8 +41,9 @@ static int tear_down(void **state)
 
 static void script_one_message(struct peer_connection *connection)
 {
-    if (!peer_upgrade(connection))
+    if (!peer_upgrade(connection)) {
         return;
+    }
     (void)peer_send_frame(connection, PEER_BINARY, "hello", 5);
     (void)peer_send_frame(connection, PEER_CLOSE, "\x03\xe8", 2);
     peer_drain(connection);
@@ -72,8 +73,9 @@ static void assert_refused(const struct client *client, const char *words)
 {
     assert_false(client->was_open);
     assert_true(client->has_error);
-    if (strstr(client->error.text, words) == NULL)
+    if (strstr(client->error.text, words) == NULL) {
         print_error("'%s' has no '%s'\n", client->error.text, words);
+    }
     assert_non_null(strstr(client->error.text, words));
     assert_int_equal(client->error.kind, ERROR_REFUSED);
 }
@@ -139,7 +141,7 @@ static void a_certificate_of_tomorrow_is_refused(void **state)
     struct client client;
     prepare(&client, authorities);
     run_against(&client, script_one_message,
-                make("DNS:localhost", authorities->ours, DAY_SECONDS, 2 * DAY_SECONDS),
+                make("DNS:localhost", authorities->ours, DAY_SECONDS, 2L * DAY_SECONDS),
                 "localhost");
     assert_refused(&client, "not valid yet");
 }

@@ -78,8 +78,9 @@ struct peer_certificate *peer_certificate_create_authority(const char *name)
 
 void peer_certificate_destroy(struct peer_certificate *certificate)
 {
-    if (certificate == NULL)
+    if (certificate == NULL) {
         return;
+    }
     X509_free(certificate->x509);
     EVP_PKEY_free(certificate->key);
     free(certificate);
@@ -87,7 +88,8 @@ void peer_certificate_destroy(struct peer_certificate *certificate)
 
 void peer_certificate_write(const struct peer_certificate *certificate, char *path)
 {
-    (void)strcpy(path, "/tmp/standpipe-ca-XXXXXX");
+    static const char pattern[] = "/tmp/standpipe-ca-XXXXXX";
+    memcpy(path, pattern, sizeof(pattern));
     int fd = mkstemp(path);
     ASSERT(fd >= 0);
     FILE *file = fdopen(fd, "w");

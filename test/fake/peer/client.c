@@ -16,8 +16,9 @@ static void on_open(void *owner)
     struct client *client = owner;
     client->was_open = true;
     client->certificate_expiry = websocket_certificate_expiry(client->websocket);
-    if (client->on_open != NULL)
+    if (client->on_open != NULL) {
         client->on_open(client);
+    }
 }
 
 static void on_message(void *owner, struct slice message, bool is_binary)
@@ -26,8 +27,9 @@ static void on_message(void *owner, struct slice message, bool is_binary)
     client->messages++;
     client->text_messages += is_binary ? 0 : 1;
     (void)snprintf(client->last, sizeof(client->last), "%.*s", SLICE_ARGS(message));
-    if (client->on_message != NULL)
+    if (client->on_message != NULL) {
         client->on_message(client, message);
+    }
 }
 
 static void on_closed(void *owner, const struct websocket_closing *closing)
@@ -37,10 +39,12 @@ static void on_closed(void *owner, const struct websocket_closing *closing)
     client->has_closed = true;
     client->closing = *closing;
     client->has_error = closing->error != NULL;
-    if (closing->error != NULL)
+    if (closing->error != NULL) {
         client->error = *closing->error;
-    if (closing->location != NULL)
+    }
+    if (closing->location != NULL) {
         (void)snprintf(client->location, sizeof(client->location), "%s", closing->location);
+    }
     client->bytes = websocket_bytes_read(client->websocket);
     client->websocket = NULL;
     uv_close((uv_handle_t *)&client->deadline, NULL);

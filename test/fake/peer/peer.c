@@ -80,8 +80,9 @@ static void run_script(struct peer *peer, struct peer_connection *connection)
         ASSERT(connection->ssl != NULL && SSL_set_fd(connection->ssl, connection->fd) == 1);
         is_ready = SSL_accept(connection->ssl) == 1; /* a client that refuses us is no fault here */
     }
-    if (is_ready)
+    if (is_ready) {
         peer->script(connection);
+    }
     if (connection->ssl != NULL) {
         (void)SSL_shutdown(connection->ssl);
         SSL_free(connection->ssl);
@@ -113,8 +114,9 @@ static void *run(void *argument)
     struct peer *peer = argument;
     while (!atomic_load(&peer->is_stopping)) {
         int fd = accept4(peer->listener, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0)
+        if (fd < 0) {
             continue;
+        }
         set_patience(fd);
         serve(peer, fd);
     }
@@ -131,8 +133,9 @@ struct peer *peer_start_tls(peer_script script, void *argument,
     peer->current = -1;
     peer->listener = bind_loopback(&peer->port);
     ASSERT(listen(peer->listener, SOMAXCONN) == 0);
-    if (certificate != NULL)
+    if (certificate != NULL) {
         peer->context = peer_certificate_context(certificate);
+    }
     ASSERT(pthread_mutex_init(&peer->mutex, NULL) == 0);
     ASSERT(pthread_create(&peer->thread, NULL, run, peer) == 0);
     return peer;
@@ -148,8 +151,9 @@ void peer_stop(struct peer *peer)
     atomic_store(&peer->is_stopping, true);
     (void)shutdown(peer->listener, SHUT_RDWR); /* wakes accept() */
     (void)pthread_mutex_lock(&peer->mutex);
-    if (peer->current >= 0)
+    if (peer->current >= 0) {
         (void)shutdown(peer->current, SHUT_RDWR);
+    }
     (void)pthread_mutex_unlock(&peer->mutex);
     ASSERT(pthread_join(peer->thread, NULL) == 0);
     (void)close(peer->listener);
@@ -172,8 +176,9 @@ unsigned peer_connections(struct peer *peer)
 
 static ssize_t read_some(struct peer_connection *connection, void *bytes, size_t size)
 {
-    if (connection->ssl != NULL)
+    if (connection->ssl != NULL) {
         return SSL_read(connection->ssl, bytes, (int)size);
+    }
     return recv(connection->fd, bytes, size, 0);
 }
 
@@ -183,8 +188,9 @@ bool peer_send(struct peer_connection *connection, const void *bytes, size_t siz
     while (size > 0) {
         ssize_t count = connection->ssl != NULL ? SSL_write(connection->ssl, from, (int)size)
                                                 : send(connection->fd, from, size, MSG_NOSIGNAL);
-        if (count <= 0)
+        if (count <= 0) {
             return false;
+        }
         from += count;
         size -= (size_t)count;
     }
@@ -198,9 +204,11 @@ bool peer_send_string(struct peer_connection *connection, const char *text)
 
 bool peer_send_bytewise(struct peer_connection *connection, const void *bytes, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        if (!peer_send(connection, (const char *)bytes + i, 1))
+    for (size_t i = 0; i < size; i++) {
+        if (!peer_send(connection, (const char *)bytes + i, 1)) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -209,12 +217,14 @@ bool peer_read_request(struct peer_connection *connection)
     size_t size = 0;
     while (size + 1 < sizeof(connection->request)) {
         ssize_t count = read_some(connection, connection->request + size, 1);
-        if (count <= 0)
+        if (count <= 0) {
             return false;
+        }
         size += (size_t)count;
         connection->request[size] = '\0';
-        if (size >= 4 && strcmp(connection->request + size - 4, "\r\n\r\n") == 0)
+        if (size >= 4 && strcmp(connection->request + size - 4, "\r\n\r\n") == 0) {
             return true;
+        }
     }
     return false;
 }
@@ -256,18 +266,21 @@ bool peer_send_frame(struct peer_connection *connection, uint8_t first, const vo
     uint8_t header[HEADER_MAX] = {first};
     size_t header_size = 2;
     int length_bytes = 0;
-    if (size > UINT16_MAX)
+    if (size > UINT16_MAX) {
         length_bytes = 8;
-    else if (size > CONTROL_MAX)
+    } else if (size > CONTROL_MAX) {
         length_bytes = 2;
+    }
     header[1] = (uint8_t)(length_bytes == 8 ? 127 : length_bytes == 2 ? 126 : size);
-    for (int i = length_bytes - 1; i >= 0; i--)
+    for (int i = length_bytes - 1; i >= 0; i--) {
         header[header_size++] = (uint8_t)((uint64_t)size >> (8 * i));
+    }
     /* One write: frames are what is tested here, not segments. */
     char *frame = memory_allocate(header_size + size);
     memcpy(frame, header, header_size);
-    if (size > 0)
+    if (size > 0) {
         memcpy(frame + header_size, payload, size);
+    }
     bool is_sent = peer_send(connection, frame, header_size + size);
     free(frame);
     return is_sent;
@@ -278,8 +291,9 @@ static bool read_all(struct peer_connection *connection, void *bytes, size_t siz
     char *to = bytes;
     while (size > 0) {
         ssize_t count = read_some(connection, to, size);
-        if (count <= 0)
+        if (count <= 0) {
             return false;
+        }
         to += count;
         size -= (size_t)count;
     }
@@ -291,16 +305,19 @@ bool peer_read_frame(struct peer_connection *connection, uint8_t *opcode, char *
 {
     uint8_t header[2];
     uint8_t mask[4];
-    if (!read_all(connection, header, sizeof(header)))
+    if (!read_all(connection, header, sizeof(header))) {
         return false;
+    }
     *opcode = header[0];
     *size = header[1] & 0x7fU;
     bool is_masked = (header[1] & 0x80U) != 0;
     if (!is_masked || *size > CONTROL_MAX || !read_all(connection, mask, sizeof(mask)) ||
-        !read_all(connection, payload, *size))
+        !read_all(connection, payload, *size)) {
         return false;
-    for (size_t i = 0; i < *size; i++)
+    }
+    for (size_t i = 0; i < *size; i++) {
         payload[i] = (char)((uint8_t)payload[i] ^ mask[i % 4]);
+    }
     return true;
 }
 
@@ -308,8 +325,9 @@ void peer_drain(struct peer_connection *connection)
 {
     char bytes[4096];
     ssize_t count = read_some(connection, bytes, sizeof(bytes));
-    while (count > 0)
+    while (count > 0) {
         count = read_some(connection, bytes, sizeof(bytes));
+    }
 }
 
 void peer_reset(struct peer_connection *connection)

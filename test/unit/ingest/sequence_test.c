@@ -18,8 +18,9 @@ static void take_up_to_last(struct sequence *sequence)
 {
     sequence_init(sequence, LAST - 100);
     sequence_connected(sequence, false, time_of(LAST - 100));
-    for (int64_t n = LAST - 99; n <= LAST; n++)
+    for (int64_t n = LAST - 99; n <= LAST; n++) {
         assert_int_equal(sequence_observe(sequence, n, time_of(n), time_of(n)), SEQUENCE_NEXT);
+    }
 }
 
 static void dense_sequences_are_next_and_holes_are_counted(void **state)
@@ -64,10 +65,11 @@ static void a_replay_of_any_length_is_never_a_regression(void **state)
     (void)state;
     struct sequence sequence;
     take_up_to_last(&sequence);
-    int64_t later = time_of(LAST) + 10 * 3600 * SECOND_US;
+    int64_t later = time_of(LAST) + 36000 * SECOND_US;
     sequence_connected(&sequence, false, later);
-    for (int64_t n = 1; n <= LAST; n++)
+    for (int64_t n = 1; n <= LAST; n++) {
         assert_int_equal(sequence_observe(&sequence, n, time_of(n), later + n), SEQUENCE_DUPLICATE);
+    }
     assert_int_equal(sequence_observe(&sequence, LAST + 1, time_of(LAST + 1), later),
                      SEQUENCE_NEXT);
 }
@@ -80,8 +82,9 @@ static void an_inclusive_cursor_repeated_for_ever_is_never_a_regression(void **s
     /* The event's server has a clock that is an hour ahead. */
     int64_t time = time_of(LAST) + 3600 * SECOND_US;
     sequence_connected(&sequence, false, time_of(LAST));
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 1000; i++) {
         assert_int_equal(sequence_observe(&sequence, LAST, time, time), SEQUENCE_DUPLICATE);
+    }
 }
 
 static void a_replay_with_some_clocks_ahead_is_no_regression(void **state)
@@ -105,8 +108,9 @@ static int count_until_alarm(struct sequence *sequence, int64_t from_us)
         int64_t now = from_us + i * SECOND_US;
         /* One in ten comes from a server that is hours behind. */
         int64_t time = i % 10 == 0 ? now - 7200 * SECOND_US : now;
-        if (sequence_observe(sequence, i, time, now) == SEQUENCE_REGRESSION)
+        if (sequence_observe(sequence, i, time, now) == SEQUENCE_REGRESSION) {
             return i - 1;
+        }
     }
     return -1;
 }
@@ -137,9 +141,10 @@ static void after_a_restart_our_own_clock_is_the_reference(void **state)
     assert_in_range(count_until_alarm(&sequence, time_of(LAST)), 60, 90);
     sequence_init(&sequence, LAST);
     sequence_connected(&sequence, false, time_of(LAST));
-    for (int64_t n = 1; n <= 1000; n++)
+    for (int64_t n = 1; n <= 1000; n++) {
         assert_int_equal(sequence_observe(&sequence, n, time_of(n), time_of(LAST)),
                          SEQUENCE_DUPLICATE);
+    }
 }
 
 static void without_times_ten_minutes_below_are_a_regression(void **state)
@@ -149,11 +154,13 @@ static void without_times_ten_minutes_below_are_a_regression(void **state)
     enum sequence_verdict verdict = SEQUENCE_DUPLICATE;
     sequence_init(&sequence, LAST);
     sequence_connected(&sequence, false, START_US);
-    for (int i = 1; i <= 600; i++)
+    for (int i = 1; i <= 600; i++) {
         assert_int_equal(sequence_observe(&sequence, i, 0, START_US + i * SECOND_US),
                          SEQUENCE_DUPLICATE);
-    for (int i = 601; i <= 620; i++)
+    }
+    for (int i = 601; i <= 620; i++) {
         verdict = sequence_observe(&sequence, i, 0, START_US + i * SECOND_US);
+    }
     assert_int_equal(verdict, SEQUENCE_REGRESSION);
 }
 

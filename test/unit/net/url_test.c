@@ -8,8 +8,9 @@ static struct url parse(const char *text)
 {
     struct url url;
     struct error error;
-    if (!url_parse(&url, slice_from_string(text), &error))
+    if (!url_parse(&url, slice_from_string(text), &error)) {
         fail_msg("%s", error.text);
+    }
     return url;
 }
 
@@ -19,8 +20,9 @@ static void assert_refused(const char *text, const char *words)
     struct error error = {0};
     assert_false(url_parse(&url, slice_from_string(text), &error));
     assert_int_equal(error.kind, ERROR_USAGE);
-    if (strstr(error.text, words) == NULL)
+    if (strstr(error.text, words) == NULL) {
         fail_msg("'%s' has no '%s'", error.text, words);
+    }
 }
 
 static void assert_text(const struct url *url, const char *expected)
@@ -105,7 +107,7 @@ static void the_longest_target_fits_and_one_byte_more_does_not(void **state)
     struct url url;
     struct error error;
     memset(text, 'a', sizeof(text));
-    memcpy(text, "ws://h/", 7);
+    memcpy(text, "ws://h/", strlen("ws://h/")); /* cut by its size, not by a zero */
     size_t size = 6 + URL_TARGET_SIZE - 1;
     assert_true(url_parse(&url, slice_of(text, size), &error));
     assert_int_equal(strlen(url.target), URL_TARGET_SIZE - 1);
@@ -116,8 +118,9 @@ static void assert_resolves(const char *location, const char *expected)
 {
     struct url url = parse("wss://relay.example:8443/xrpc/x?cursor=5");
     struct error error;
-    if (!url_resolve(&url, &url, slice_from_string(location), &error))
+    if (!url_resolve(&url, &url, slice_from_string(location), &error)) {
         fail_msg("%s", error.text);
+    }
     assert_text(&url, expected);
 }
 
