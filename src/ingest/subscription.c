@@ -142,6 +142,15 @@ static void log_loss(struct subscription *subscription, const struct error *erro
                 LOG_INT("suppressed", suppressed));
 }
 
+static void log_redirect(struct subscription *subscription, const char *location)
+{
+    uint64_t suppressed = 0;
+    if (log_limit_pass(&subscription->redirect_limit, &suppressed)) {
+        log_info(subscription->object, "redirected", LOG_TEXT("to", location),
+                 LOG_INT("suppressed", suppressed));
+    }
+}
+
 /* True where the connection is to be tried at once at the place that the relay names. */
 static bool follow(struct subscription *subscription, const char *location, struct error *error)
 {
@@ -163,11 +172,7 @@ static bool follow(struct subscription *subscription, const char *location, stru
     subscription->counters.redirects++;
     buffer_clear(&subscription->redirected);
     buffer_append(&subscription->redirected, location, strlen(location) + 1);
-    uint64_t suppressed = 0;
-    if (log_limit_pass(&subscription->redirect_limit, &suppressed)) {
-        log_info(subscription->object, "redirected", LOG_TEXT("to", location),
-                 LOG_INT("suppressed", suppressed));
-    }
+    log_redirect(subscription, location);
     return true;
 }
 
@@ -326,6 +331,15 @@ static void copy_options(struct subscription_options *to, const struct subscript
     to->healthy_after_ms = or_default(from->healthy_after_ms, DEFAULT_HEALTHY_MS);
 }
 
+static void warn_of_no_verification(const struct subscription *subscription)
+{
+    const struct subscription_options *options = &subscription->options;
+    if (!options->tls_verify && subscription_url_is_secure(options->url)) {
+        log_warning(subscription->object,
+                    "relay.tls_verify is off: anyone on the way can read and change the stream");
+    }
+}
+
 struct subscription *subscription_open(struct uv_loop_s *loop,
                                        const struct subscription_options *options,
                                        const struct subscription_callbacks *callbacks, void *owner)
@@ -343,10 +357,7 @@ struct subscription *subscription_open(struct uv_loop_s *loop,
     subscription->timer.data = subscription;
     subscription->pause_timer.data = subscription;
     subscription->open_timers = 2;
-    if (!options->tls_verify && subscription_url_is_secure(options->url)) {
-        log_warning(subscription->object,
-                    "relay.tls_verify is off: anyone on the way can read and change the stream");
-    }
+    warn_of_no_verification(subscription);
     /* From the loop: a callback must not come before the owner has our pointer. */
     enter_state(subscription, SUBSCRIPTION_WAITING);
     (void)uv_timer_start(&subscription->timer, on_waited, 0, 0);

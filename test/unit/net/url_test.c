@@ -106,8 +106,9 @@ static void the_longest_target_fits_and_one_byte_more_does_not(void **state)
     char text[URL_TARGET_SIZE + 8];
     struct url url;
     struct error error;
+    const struct slice prefix = SLICE("ws://h/");
     memset(text, 'a', sizeof(text));
-    memcpy(text, "ws://h/", strlen("ws://h/")); /* cut by its size, not by a zero */
+    memcpy(text, prefix.data, prefix.size);
     size_t size = 6 + URL_TARGET_SIZE - 1;
     assert_true(url_parse(&url, slice_of(text, size), &error));
     assert_int_equal(strlen(url.target), URL_TARGET_SIZE - 1);
