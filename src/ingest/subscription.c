@@ -145,10 +145,11 @@ static void log_loss(struct subscription *subscription, const struct error *erro
 static void log_redirect(struct subscription *subscription, const char *location)
 {
     uint64_t suppressed = 0;
-    if (log_limit_pass(&subscription->redirect_limit, &suppressed)) {
-        log_info(subscription->object, "redirected", LOG_TEXT("to", location),
-                 LOG_INT("suppressed", suppressed));
+    if (!log_limit_pass(&subscription->redirect_limit, &suppressed)) {
+        return;
     }
+    log_info(subscription->object, "redirected", LOG_TEXT("to", location),
+             LOG_INT("suppressed", suppressed));
 }
 
 /* True where the connection is to be tried at once at the place that the relay names. */
@@ -334,10 +335,11 @@ static void copy_options(struct subscription_options *to, const struct subscript
 static void warn_of_no_verification(const struct subscription *subscription)
 {
     const struct subscription_options *options = &subscription->options;
-    if (!options->tls_verify && subscription_url_is_secure(options->url)) {
-        log_warning(subscription->object,
-                    "relay.tls_verify is off: anyone on the way can read and change the stream");
+    if (options->tls_verify || !subscription_url_is_secure(options->url)) {
+        return;
     }
+    log_warning(subscription->object,
+                "relay.tls_verify is off: anyone on the way can read and change the stream");
 }
 
 struct subscription *subscription_open(struct uv_loop_s *loop,
