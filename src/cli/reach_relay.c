@@ -11,9 +11,7 @@
 #include "cli/reach.h"
 #include "config/text.h"
 
-enum {
-    MS_PER_SECOND = 1000
-};
+static const uint64_t timeout_ms = REACH_TIMEOUT_S * UINT64_C(1000);
 
 /* errno's words for how the connection ended; 0: it is open. */
 static int wait_connected(int descriptor, uint64_t deadline_ms)
@@ -58,7 +56,7 @@ static bool try_all(const char *host, const char *port, struct error *error)
         return false;
     }
     int fault = EADDRNOTAVAIL;
-    uint64_t deadline_ms = clock_monotonic_ms() + REACH_TIMEOUT_S * MS_PER_SECOND;
+    uint64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
     for (const struct addrinfo *address = found; address != NULL && fault != 0;
          address = address->ai_next)
         fault = try_address(address, deadline_ms);

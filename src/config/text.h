@@ -13,14 +13,14 @@
 
 /* Without blanks at both ends. */
 struct slice text_trim(struct slice text);
-/* ASCII only, whatever the locale. */
+/* ASCII only, whatever the locale: the two cases differ in one bit. */
 static inline char text_lower(char byte)
 {
-    return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
+    return (char)(byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte);
 }
 static inline char text_upper(char byte)
 {
-    return byte >= 'a' && byte <= 'z' ? (char)(byte - 'a' + 'A') : byte;
+    return (char)(byte >= 'a' && byte <= 'z' ? byte & ~0x20 : byte);
 }
 /* ASCII, without regard to case. */
 bool text_equals_ignoring_case(struct slice text, const char *word);

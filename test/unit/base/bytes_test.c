@@ -12,6 +12,9 @@
 #include "base/list.h"
 #include "base/slice.h"
 
+#define KIB (size_t)1024
+#define MIB (1024 * KIB)
+
 static void slices_compare_as_bytes_and_the_shorter_prefix_first(void **state)
 {
     (void)state;
@@ -121,9 +124,9 @@ static void an_arena_holds_what_is_larger_than_any_chunk(void **state)
 {
     (void)state;
     struct arena arena = {0};
-    char *large = arena_allocate(&arena, 3 * 1024 * 1024);
+    char *large = arena_allocate(&arena, 3 * MIB);
     large[0] = 'a';
-    large[3 * 1024 * 1024 - 1] = 'z';
+    large[3 * MIB - 1] = 'z';
     arena_reset(&arena);
     assert_int_equal(arena.allocated, 0); /* over 1 MiB is not kept */
     arena_deinit(&arena);
@@ -134,10 +137,10 @@ static void a_reset_arena_keeps_one_chunk_of_at_most_a_mebibyte(void **state)
     (void)state;
     struct arena arena = {0};
     for (int i = 0; i < 100; i++)
-        assert_non_null(arena_allocate(&arena, 64 * 1024));
-    assert_true(arena.allocated >= 100U * 64 * 1024);
+        assert_non_null(arena_allocate(&arena, 64 * KIB));
+    assert_true(arena.allocated >= 100 * 64 * KIB);
     arena_reset(&arena);
-    assert_true(arena.allocated <= 1024 * 1024);
+    assert_true(arena.allocated <= MIB);
     arena_reset(&arena);
     arena_deinit(&arena);
     arena_reset(&arena);
