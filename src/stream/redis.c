@@ -8,11 +8,11 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "config/urls.h"
 #include "net/dns.h"
 #include "stream/redis_link.h"
 #include "stream/redis_reply.h"
 #include "stream/redis_tls.h"
-#include "stream/redis_url.h"
 #include <uv.h>
 
 enum {
@@ -42,7 +42,7 @@ static const char *const state_names[] = {
 
 struct redis {
     struct uv_loop_s *loop;
-    struct redis_url url;
+    struct redis_address url;
     struct error url_error; /* ERROR_NONE where the URL is good */
     char *client_name;
     char object[OBJECT_SIZE]; /* for the log */
@@ -106,7 +106,7 @@ static void destroy(struct redis *redis)
     struct redis_callbacks callbacks = redis->callbacks;
     void *owner = redis->owner;
     redis_tls_destroy(redis->tls);
-    redis_url_deinit(&redis->url);
+    redis_address_deinit(&redis->url);
     free(redis->client_name);
     free(redis);
     callbacks.on_closed(owner);
@@ -553,8 +553,8 @@ struct redis *redis_open(struct uv_loop_s *loop, const struct redis_options *opt
     redis->timer.data = redis;
     list_init(&redis->waiting);
     (void)snprintf(redis->object, sizeof(redis->object), "redis[%s]", options->client_name);
-    if (!redis_url_parse(&redis->url, options->url, &redis->url_error)) {
-        redis->url = (struct redis_url){0};
+    if (!redis_address_parse(&redis->url, slice_from_string(options->url), &redis->url_error)) {
+        redis->url = (struct redis_address){0};
     }
     ASSERT(uv_timer_init(loop, &redis->timer) == 0);
     /* From the loop, so that no callback comes before the owner has the pointer. */

@@ -11,11 +11,11 @@
 #define STREAM_REDIS_LINK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "base/slice.h"
 #include "stream/redis.h"
-#include "stream/redis_url.h"
 
 struct redis_link;
 struct redis_tls;

@@ -255,17 +255,16 @@ static const char leave_text[] =
 
 /*
  * depth: everything about the stream at one moment.
- *   KEYS stream, dead letters, meta, ledger   ARGV group, count limit, wanted groups...
+ *   KEYS stream, dead letters, ledger   ARGV group, count limit, wanted groups...
  *   ->  { 1 length, 2 first ID, 3 last-generated ID, 4 mark | nil, 5 mark is excluded (1/0),
  *         6 pending, 7 undelivered, 8 undelivered is exact (1/0), 9 lag is known (1/0),
- *         10 idle ms of the oldest pending, 11 dead letters, 12 meta epoch, 13 meta queued, 14 drained }
+ *         10 idle ms of the oldest pending, 11 dead letters }
  * Lag can be null, or 0 and wrong (DELIVERY 6), so it is believed only where it can be true: entries
  * after the last delivered are counted by a bounded XRANGE, beyond the bound by the ledger.
  */
 static const char depth_text[] = LUA_COMPARE LUA_MARK
     "local length = redis.call('XLEN', KEYS[1])\n"
     "local dead = redis.call('XLEN', KEYS[2])\n"
-    "local meta = redis.call('HMGET', KEYS[3], 'epoch', 'queued')\n"
     "local first, last = '0-0', '0-0'\n"
     "local info = redis.pcall('XINFO', 'STREAM', KEYS[1])\n"
     "if not info.err then\n"
@@ -274,11 +273,6 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "  if stream['first-entry'] then first = stream['first-entry'][1] end\n"
     "end\n"
     "local mark, groups = committed(KEYS[1], 3)\n"
-    "local drained = 1\n"
-    "for name, group in pairs(groups) do\n"
-    "  if tonumber(group.pending) > 0 or less(group['last-delivered-id'], last) then drained = 0 "
-    "end\n"
-    "end\n"
     "local group = groups[ARGV[1]]\n"
     "local pending, undelivered, exact, known, idle = 0, length, 1, 0, 0\n"
     "if group then\n"
@@ -298,7 +292,7 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "    undelivered = #after\n"
     "    known = group.lag and tonumber(group.lag) == #after and 1 or 0\n"
     "    if #after >= limit then\n"
-    "      local ledger = redis.call('HMGET', KEYS[4], 'appended', 'committed', 'dead')\n"
+    "      local ledger = redis.call('HMGET', KEYS[3], 'appended', 'committed', 'dead')\n"
     "      local counted = tonumber(ledger[1] or 0) - tonumber(ledger[2] or 0)\n"
     "                      - tonumber(ledger[3] or 0) - pending\n"
     "      undelivered = math.max(#after, math.min(counted, length))\n"
@@ -312,7 +306,7 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "end\n"
     "return {length, first, last, mark and mark[1] or false, mark and mark[2] and 1 or 0, "
     "pending,\n"
-    "        undelivered, exact, known, idle, dead, meta[1], meta[2], drained}\n";
+    "        undelivered, exact, known, idle, dead}\n";
 
 /*
  * trim: removes whole nodes of entries that every group that counts has acknowledged. Mark and XTRIM are

@@ -23,7 +23,7 @@ struct stream_monitor;
 struct stream_monitor_options {
     struct redis_options redis;
     struct stream_keys keys;
-    uint64_t interval_ms;
+    uint64_t interval_ms; /* 0: looks only when it is asked to */
     uint64_t max_length;
     const char *const *trim_groups; /* borrowed; none: all */
     size_t trim_group_count;

@@ -1,0 +1,340 @@
+#include "stream/stream_monitor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/panic.h"
+#include "stream/redis_reply.h"
+#include "stream/scripts.h"
+#include <uv.h>
+
+enum {
+    COUNT_LIMIT = 1000,  /* entries that one look may walk over to count them */
+    TRIM_LIMIT = 10000,  /* entries a call, so that Redis is never held up for long */
+    MEMORY_PERCENT = 85, /* of maxmemory: the replay window is given up */
+    PERCENT = 100,
+    FIXED_ARGUMENTS = 2
+};
+
+struct stream_monitor {
+    struct redis *redis; /* NULL once closed */
+    struct stream_keys keys;
+    char *ledger_key;
+    uint64_t max_length;
+    const char *const *trim_groups;
+    size_t trim_group_count;
+    struct stream_monitor_callbacks callbacks;
+    void *owner;
+
+    uv_timer_t timer;
+    bool is_timer_closed;
+    struct script_call call; /* depth, then trim */
+    struct stream_depth depth;
+    uint64_t trimmed; /* since the last on_depth */
+    struct log_limit error_limit;
+    bool is_looking; /* from the first command to the last trim */
+    bool look_due;
+    bool is_closing;
+};
+
+static void proceed(struct stream_monitor *monitor);
+
+static void log_refusal(struct stream_monitor *monitor, const struct redisReply *reply)
+{
+    struct error error;
+    uint64_t suppressed;
+    reply_error(reply, &error);
+    if (log_limit_pass(&monitor->error_limit, &suppressed)) {
+        log_warning("stream_monitor", "Redis refuses", LOG_TEXT("error", error.text),
+                    LOG_INT("suppressed", suppressed));
+    }
+}
+
+static void end_look(struct stream_monitor *monitor)
+{
+    monitor->is_looking = false;
+    proceed(monitor);
+}
+
+/* -- arguments -- */
+
+/* Our own group counts always, or we would trim what we have not read. */
+static bool is_own_listed(const struct stream_monitor *monitor)
+{
+    for (size_t i = 0; i < monitor->trim_group_count; i++) {
+        if (strcmp(monitor->trim_groups[i], monitor->keys.group) == 0) {
+            return true;
+        }
+    }
+    return monitor->trim_group_count == 0; /* all */
+}
+
+static size_t wanted_count(const struct stream_monitor *monitor)
+{
+    return monitor->trim_group_count + (is_own_listed(monitor) ? 0 : 1);
+}
+
+static void add_wanted(struct stream_monitor *monitor)
+{
+    for (size_t i = 0; i < monitor->trim_group_count; i++) {
+        script_call_argument(&monitor->call, slice_from_string(monitor->trim_groups[i]));
+    }
+    if (!is_own_listed(monitor)) {
+        script_call_argument(&monitor->call, slice_from_string(monitor->keys.group));
+    }
+}
+
+/* -- trimming -- */
+
+static bool is_memory_short(const struct stream_depth *depth)
+{
+    return depth->max_memory > 0 &&
+           depth->used_memory >= depth->max_memory / PERCENT * MEMORY_PERCENT;
+}
+
+static uint64_t entries_to_keep(const struct stream_monitor *monitor)
+{
+    return is_memory_short(&monitor->depth) ? 0 : monitor->max_length;
+}
+
+static void send_trim(struct stream_monitor *monitor);
+
+static void on_trimmed(void *owner, struct redisReply *reply)
+{
+    struct stream_monitor *monitor = owner;
+    int64_t removed = reply_number(reply_element(reply, 0));
+    int64_t length = reply_number(reply_element(reply, 1));
+    if (reply != NULL && !reply_is_array(reply)) {
+        log_refusal(monitor, reply);
+    }
+    if (removed > 0) {
+        monitor->trimmed += (uint64_t)removed;
+    }
+    if (removed > 0 && (uint64_t)length > entries_to_keep(monitor) && !monitor->is_closing) {
+        send_trim(monitor);
+        return;
+    }
+    end_look(monitor);
+}
+
+static void send_trim(struct stream_monitor *monitor)
+{
+    const struct slice key = slice_from_string(monitor->keys.key);
+    script_call_begin(&monitor->call, SCRIPT_TRIM, &key, 1,
+                      FIXED_ARGUMENTS + wanted_count(monitor));
+    script_call_number(&monitor->call, (int64_t)entries_to_keep(monitor));
+    script_call_number(&monitor->call, TRIM_LIMIT);
+    add_wanted(monitor);
+    if (!script_call_send(&monitor->call, monitor->redis, on_trimmed, monitor)) {
+        end_look(monitor);
+    }
+}
+
+/* -- looking -- */
+
+enum depth_element {
+    DEPTH_LENGTH,
+    DEPTH_FIRST,
+    DEPTH_LAST,
+    DEPTH_MARK,
+    DEPTH_MARK_EXCLUDED,
+    DEPTH_PENDING,
+    DEPTH_UNDELIVERED,
+    DEPTH_EXACT,
+    DEPTH_LAG_KNOWN,
+    DEPTH_IDLE,
+    DEPTH_DEAD_LETTERS
+};
+
+static uint64_t element_number(const struct redisReply *reply, enum depth_element element)
+{
+    int64_t number = reply_number(reply_element(reply, element));
+    return number > 0 ? (uint64_t)number : 0;
+}
+
+static struct position element_position(const struct redisReply *reply, enum depth_element element)
+{
+    struct position position = {0};
+    if (!position_parse(reply_text(reply_element(reply, element)), &position)) {
+        position = (struct position){0};
+    }
+    return position;
+}
+
+static void read_depth(struct stream_depth *depth, const struct redisReply *reply)
+{
+    depth->length = element_number(reply, DEPTH_LENGTH);
+    depth->first = element_position(reply, DEPTH_FIRST);
+    depth->last = element_position(reply, DEPTH_LAST);
+    depth->has_committed = !reply_is_nil(reply_element(reply, DEPTH_MARK));
+    depth->committed = element_position(reply, DEPTH_MARK);
+    if (element_number(reply, DEPTH_MARK_EXCLUDED) == 1) {
+        depth->committed = position_before(depth->committed);
+    }
+    depth->pending = element_number(reply, DEPTH_PENDING);
+    depth->undelivered = element_number(reply, DEPTH_UNDELIVERED);
+    depth->is_lag_known = element_number(reply, DEPTH_LAG_KNOWN) == 1;
+    depth->backlog = depth->pending + depth->undelivered;
+    depth->oldest_pending_ms = element_number(reply, DEPTH_IDLE);
+    depth->dead_letters = element_number(reply, DEPTH_DEAD_LETTERS);
+}
+
+static void on_depth(void *owner, struct redisReply *reply)
+{
+    struct stream_monitor *monitor = owner;
+    if (!reply_is_array(reply)) {
+        if (reply != NULL) {
+            log_refusal(monitor, reply);
+        }
+        end_look(monitor);
+        return;
+    }
+    read_depth(&monitor->depth, reply);
+    monitor->depth.trimmed = monitor->trimmed;
+    monitor->trimmed = 0;
+    if (!monitor->is_closing) {
+        monitor->callbacks.on_depth(monitor->owner, &monitor->depth);
+    }
+    bool must_trim =
+        monitor->depth.has_committed && monitor->depth.length > entries_to_keep(monitor);
+    if (must_trim && !monitor->is_closing) {
+        send_trim(monitor);
+    } else {
+        end_look(monitor);
+    }
+}
+
+static uint64_t info_number(struct slice info, const char *name)
+{
+    const char *found = info.size == 0 ? NULL : memmem(info.data, info.size, name, strlen(name));
+    /* hiredis ends each string with a zero byte, so strtoull() stops within it. */
+    return found == NULL ? 0 : strtoull(found + strlen(name), NULL, 10);
+}
+
+static void on_memory(void *owner, struct redisReply *reply)
+{
+    struct stream_monitor *monitor = owner;
+    struct slice info = reply_text(reply);
+    monitor->depth.used_memory = info_number(info, "used_memory:");
+    monitor->depth.max_memory = info_number(info, "maxmemory:");
+}
+
+static void send_look(struct stream_monitor *monitor)
+{
+    const struct slice memory[] = {SLICE("INFO"), SLICE("memory")};
+    const struct slice keys[] = {slice_from_string(monitor->keys.key),
+                                 slice_from_string(monitor->keys.dead_letter_key),
+                                 slice_from_string(monitor->ledger_key)};
+    monitor->look_due = false;
+    monitor->is_looking = true;
+    script_call_begin(&monitor->call, SCRIPT_DEPTH, keys, sizeof(keys) / sizeof(keys[0]),
+                      FIXED_ARGUMENTS + wanted_count(monitor));
+    script_call_argument(&monitor->call, slice_from_string(monitor->keys.group));
+    script_call_number(&monitor->call, COUNT_LIMIT);
+    add_wanted(monitor);
+    bool is_sent = redis_send(monitor->redis, memory, 2, on_memory, monitor) &&
+                   script_call_send(&monitor->call, monitor->redis, on_depth, monitor);
+    monitor->is_looking = is_sent;
+    monitor->look_due = !is_sent;
+}
+
+/* -- life -- */
+
+static void destroy(struct stream_monitor *monitor)
+{
+    struct stream_monitor_callbacks callbacks = monitor->callbacks;
+    void *owner = monitor->owner;
+    script_call_deinit(&monitor->call);
+    free(monitor->ledger_key);
+    free(monitor);
+    callbacks.on_closed(owner);
+}
+
+static void proceed(struct stream_monitor *monitor)
+{
+    if (monitor->is_closing) {
+        if (monitor->redis == NULL && monitor->is_timer_closed) {
+            destroy(monitor);
+        }
+        return;
+    }
+    if (monitor->look_due && !monitor->is_looking && redis_is_ready(monitor->redis)) {
+        send_look(monitor);
+    }
+}
+
+void stream_monitor_look(struct stream_monitor *monitor)
+{
+    monitor->look_due = true;
+    proceed(monitor);
+}
+
+static void on_interval(uv_timer_t *timer)
+{
+    stream_monitor_look(timer->data);
+}
+
+static void on_ready(void *owner)
+{
+    proceed(owner);
+}
+
+static void on_lost(void *owner, const struct error *error)
+{
+    (void)owner;
+    (void)error; /* redis.c logs it; the look in flight has ended with NULL */
+}
+
+static void on_redis_closed(void *owner)
+{
+    struct stream_monitor *monitor = owner;
+    monitor->redis = NULL;
+    proceed(monitor);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct stream_monitor *monitor = handle->data;
+    monitor->is_timer_closed = true;
+    proceed(monitor);
+}
+
+void stream_monitor_close(struct stream_monitor *monitor)
+{
+    if (monitor->is_closing) {
+        return;
+    }
+    monitor->is_closing = true;
+    redis_close(monitor->redis);
+    uv_close((uv_handle_t *)&monitor->timer, on_timer_closed);
+}
+
+struct stream_monitor *stream_monitor_open(struct uv_loop_s *loop,
+                                           const struct stream_monitor_options *options,
+                                           const struct stream_monitor_callbacks *callbacks,
+                                           void *owner)
+{
+    static const struct redis_callbacks redis_callbacks = {
+        .on_ready = on_ready,
+        .on_lost = on_lost,
+        .on_closed = on_redis_closed,
+    };
+    struct stream_monitor *monitor = memory_allocate(sizeof(*monitor));
+    monitor->keys = options->keys;
+    monitor->ledger_key = stream_key_derive(options->keys.key, ":ledger");
+    monitor->max_length = options->max_length;
+    monitor->trim_groups = options->trim_groups;
+    monitor->trim_group_count = options->trim_group_count;
+    monitor->callbacks = *callbacks;
+    monitor->owner = owner;
+    monitor->timer.data = monitor;
+    ASSERT(uv_timer_init(loop, &monitor->timer) == 0);
+    if (options->interval_ms > 0) {
+        ASSERT(uv_timer_start(&monitor->timer, on_interval, options->interval_ms,
+                              options->interval_ms) == 0);
+    }
+    monitor->look_due = options->interval_ms > 0;
+    monitor->redis = redis_open(loop, &options->redis, &redis_callbacks, monitor);
+    return monitor;
+}
