@@ -138,7 +138,7 @@ static void a_reset_arena_keeps_one_chunk_of_at_most_a_mebibyte(void **state)
     struct arena arena = {0};
     for (int i = 0; i < 100; i++)
         assert_non_null(arena_allocate(&arena, 64 * KIB));
-    assert_true(arena.allocated >= 100 * 64 * KIB);
+    assert_true(arena.allocated >= 100 * (64 * KIB));
     arena_reset(&arena);
     assert_true(arena.allocated <= MIB);
     arena_reset(&arena);
