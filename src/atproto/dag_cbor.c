@@ -13,7 +13,10 @@ enum {
     DAG_STACK_MINIMUM = 32,
     TAG_LINK = 42,
     MAJOR_TAG = 6,
-    TAG_DIRECT_MAX = 23
+    TAG_DIRECT_MAX = 23,
+    SIMPLE_FIRST = 0xe0,
+    SIMPLE_LAST = 0xf3,
+    SIMPLE_LONG = 0xf8
 };
 
 _Static_assert(sizeof(size_t) == sizeof(uint64_t),
@@ -246,6 +249,26 @@ static bool check_head(struct dag_reader *reader, const struct token *token, siz
     return true;
 }
 
+/* Well-formed heads that libcbor takes for malformed: tags 6 to 20 (before 0.11) and simple values
+ * that nobody has assigned. None is allowed, but a lenient reader reads over them. Returns the
+ * head's length; 0: ask libcbor. */
+static size_t read_known_head(const uint8_t *at, size_t left, struct dag_item *item)
+{
+    if (at[0] >> 5 == MAJOR_TAG && (at[0] & 0x1f) <= TAG_DIRECT_MAX) {
+        item->kind = DAG_TAG;
+        item->number = at[0] & 0x1f;
+        return 1;
+    }
+    bool is_short = at[0] >= SIMPLE_FIRST && at[0] <= SIMPLE_LAST;
+    /* In two bytes only from 32 on (RFC 8949 part 3.3). */
+    bool is_long = at[0] == SIMPLE_LONG && left >= 2 && at[1] >= 32;
+    if (!is_short && !is_long) {
+        return 0;
+    }
+    item->kind = DAG_UNDEFINED;
+    return is_short ? 1 : 2;
+}
+
 static bool read_head(struct dag_reader *reader, struct dag_item *item)
 {
     size_t left = (size_t)(reader->end - reader->next);
@@ -253,13 +276,10 @@ static bool read_head(struct dag_reader *reader, struct dag_item *item)
         return fail(reader, INVALID_TRUNCATED);
     }
     *item = (struct dag_item){0};
-    uint8_t first = reader->next[0];
-    if (first >> 5 == MAJOR_TAG && (first & 0x1f) <= TAG_DIRECT_MAX) {
-        /* libcbor before 0.11 takes tags 6 to 20 for malformed; none of these is allowed anyway. */
-        item->kind = DAG_TAG;
-        item->number = first & 0x1f;
-        reader->next++;
-        return true;
+    size_t known = read_known_head(reader->next, left, item);
+    if (known > 0) {
+        reader->next += known;
+        return item->kind == DAG_TAG || note_break(reader, INVALID_UNDEFINED);
     }
     struct token token = {.item = item};
     struct cbor_decoder_result result = cbor_stream_decode(reader->next, left, &callbacks, &token);

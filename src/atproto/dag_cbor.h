@@ -39,7 +39,7 @@ enum dag_kind {
     DAG_FALSE,
     DAG_TRUE,
     DAG_NULL,
-    DAG_UNDEFINED, /* lenient only */
+    DAG_UNDEFINED, /* or an unassigned simple value; lenient only */
     DAG_FLOAT,     /* real */
     DAG_TAG,       /* never leaves the reader */
 };

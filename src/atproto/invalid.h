@@ -30,7 +30,7 @@ enum invalid_reason {
     INVALID_LARGE_INTEGER, /* beyond 2^53-1 in magnitude */
     INVALID_FLOAT,
     INVALID_TAG,       /* a tag other than 42; JSON has what it tags */
-    INVALID_UNDEFINED, /* JSON has null */
+    INVALID_UNDEFINED, /* undefined or an unassigned simple value; JSON has null */
     INVALID_LINK,      /* tag 42 without a well-formed CID */
     INVALID_DUPLICATE_KEY,
     INVALID_UNSORTED_KEYS,

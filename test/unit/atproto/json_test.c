@@ -70,6 +70,8 @@ static void what_breaks_the_data_model_is_said_and_flagged(void **state)
     becomes("a16161fb3fb999999999999a", "{\"a\":0.1}", INVALID_FLOAT);
     becomes("a16161fb7ff0000000000000", "{\"a\":null}", INVALID_FLOAT);
     becomes("a16161f7", "{\"a\":null}", INVALID_UNDEFINED);
+    becomes("a16161e0", "{\"a\":null}", INVALID_UNDEFINED);
+    becomes("a16161f820", "{\"a\":null}", INVALID_UNDEFINED);
     becomes("a16161c101", "{\"a\":1}", INVALID_TAG);
     becomes("a16161c601", "{\"a\":1}", INVALID_TAG);
     becomes("a16161d86401", "{\"a\":1}", INVALID_TAG);
