@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE))
 import oracle  # noqa: E402
 from harness.daemon import Setup  # noqa: E402
 from harness.database import Database  # noqa: E402
+from harness.process import clean_environment  # noqa: E402
 from harness.postgres import PostgresCluster  # noqa: E402
 from harness.redis_server import RedisServer  # noqa: E402
 from harness.relay import Relay, generate  # noqa: E402
@@ -190,7 +191,8 @@ def decode(standpipe):
     """decode(path) -> the lines of `standpipe decode`."""
 
     def run(path):
-        done = subprocess.run([standpipe, "decode", path], capture_output=True, timeout=120)
+        command = [standpipe, "decode", path]
+        done = subprocess.run(command, capture_output=True, timeout=120, env=clean_environment())
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().split("\n")[:-1]  # lines may hold U+2028
 

@@ -2,12 +2,12 @@
 import json
 import subprocess
 
-import cbor2
 import pytest
 
 import oracle
 import streamed
-from handmade import Create, Delete, Repo, Sequence, write_frames
+from handmade import Create, Delete, Repo, Sequence, encode, write_frames
+from harness.process import clean_environment
 
 
 def check_lines(lines, path):
@@ -89,9 +89,9 @@ def test_a_commit_with_a_missing_block_keeps_the_op_and_says_so(decode, folder):
 
 
 def test_frames_that_make_no_entry_are_named(decode, folder):
-    info = cbor2.dumps({"op": 1, "t": "#info"}) + cbor2.dumps({"name": "OutdatedCursor"})
-    future = cbor2.dumps({"op": 1, "t": "#tomorrow"}) + cbor2.dumps({"seq": 5})
-    error = cbor2.dumps({"op": -1}) + cbor2.dumps({"error": "FutureCursor"})
+    info = encode({"op": 1, "t": "#info"}) + encode({"name": "OutdatedCursor"})
+    future = encode({"op": 1, "t": "#tomorrow"}) + encode({"seq": 5})
+    error = encode({"op": -1}) + encode({"error": "FutureCursor"})
     lines = [json.loads(line) for line in decode(write_frames([info, future, error], folder / "i.bin"))]
     assert [line["type"] for line in lines] == ["info", "ignored", "error"]
     assert [line["name"] for line in lines] == ["OutdatedCursor", "#tomorrow", "FutureCursor"]
@@ -101,7 +101,8 @@ def test_a_frame_that_is_none_is_said_and_the_rest_is_decoded(standpipe, folder)
     repo = Repo(Sequence(), "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")
     good = [repo.commit(Create("com.example.x/a", {"n": n})) for n in range(2)]
     path = write_frames([good[0], b"\xff garbage", b"", good[1]], folder / "g.bin")
-    done = subprocess.run([standpipe, "decode", path], capture_output=True, timeout=60)
+    command = [standpipe, "decode", path]
+    done = subprocess.run(command, capture_output=True, timeout=60, env=clean_environment())
     lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
     assert [line.get("type", "refused") for line in lines] == ["commit", "refused", "refused", "commit"]
     assert all(line["error"] and line["text"] for line in lines[1:3])

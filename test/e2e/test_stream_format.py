@@ -1,10 +1,9 @@
 """The stream as other programs read it: word for word what the contract says."""
-import cbor2
 import pytest
 
 import oracle
 import streamed
-from handmade import Create, Delete, Repo, Sequence, frame, write_frames
+from handmade import Create, Delete, Repo, Sequence, encode, frame, write_frames
 from harness.waiting import wait_until
 
 FIELDS = [b"type", b"data", b"seq", b"time", b"rev"]
@@ -86,7 +85,7 @@ def broken_capture(folder):
         repo.commit(Create("com.example.x/gone", {"n": 3}, sent=False), Create("com.example.x/b", {"n": 4})),
         repo.commit(Create("no-slash", {"n": 5}), Create("com.example.x/c", {"n": 6})),
         repo.commit(wrong_hash),
-        cbor2.dumps({"op": 1, "t": "#commit"}) + b"\xa0\x00",
+        encode({"op": 1, "t": "#commit"}) + b"\xa0\x00",
         frame("#tomorrow", {"seq": repo.sequence.take()}),
         repo.commit(Create("com.example.x/last", {"n": 7}), Delete("com.example.x/good")),
     ]
