@@ -6,7 +6,11 @@
 
 #include "base/panic.h"
 
-enum { ARENA_CHUNK = 64 * 1024, ARENA_KEEP = 1024 * 1024, ARENA_ALIGN = 16 };
+enum {
+    ARENA_CHUNK = 64 * 1024,
+    ARENA_KEEP = 1024 * 1024,
+    ARENA_ALIGN = 16
+};
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -33,8 +37,9 @@ void arena_deinit(struct arena *arena)
 void arena_reset(struct arena *arena)
 {
     struct arena_chunk *first = arena->chunks;
-    if (first == NULL)
+    if (first == NULL) {
         return;
+    }
     if (first->capacity > ARENA_KEEP) {
         arena_deinit(arena);
         return;
@@ -52,10 +57,12 @@ void *arena_allocate(struct arena *arena, size_t size)
     struct arena_chunk *chunk = arena->chunks;
     if (chunk == NULL || chunk->capacity - chunk->used < rounded) {
         size_t capacity = chunk == NULL ? ARENA_CHUNK : chunk->capacity * 2;
-        if (capacity > ARENA_KEEP)
+        if (capacity > ARENA_KEEP) {
             capacity = ARENA_KEEP;
-        if (capacity < rounded)
+        }
+        if (capacity < rounded) {
             capacity = rounded;
+        }
         chunk = memory_resize(NULL, sizeof(*chunk) + capacity);
         *chunk = (struct arena_chunk){.next = arena->chunks, .capacity = capacity};
         arena->chunks = chunk;
@@ -69,8 +76,9 @@ void *arena_allocate(struct arena *arena, size_t size)
 struct slice arena_copy(struct arena *arena, struct slice slice)
 {
     char *copy = arena_allocate(arena, slice.size + 1);
-    if (slice.size > 0)
+    if (slice.size > 0) {
         memcpy(copy, slice.data, slice.size);
+    }
     copy[slice.size] = '\0';
     return slice_of(copy, slice.size);
 }

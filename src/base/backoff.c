@@ -5,13 +5,16 @@
 
 #include "base/clock.h"
 
-enum { BACKOFF_MAX_SHIFT = 20 };
+enum {
+    BACKOFF_MAX_SHIFT = 20
+};
 
 uint64_t random_bits(void)
 {
     uint64_t bits = 0;
-    if (getrandom(&bits, sizeof(bits), 0) != (ssize_t)sizeof(bits))
+    if (getrandom(&bits, sizeof(bits), 0) != (ssize_t)sizeof(bits)) {
         bits = (uint64_t)clock_wall_us() * 0x9e3779b97f4a7c15ULL;
+    }
     return bits;
 }
 
@@ -20,10 +23,12 @@ uint64_t backoff_next_ms(struct backoff *backoff)
     unsigned shift =
         backoff->attempts < BACKOFF_MAX_SHIFT ? backoff->attempts : (unsigned)BACKOFF_MAX_SHIFT;
     uint64_t ceiling = backoff->base_ms << shift;
-    if (ceiling > backoff->limit_ms)
+    if (ceiling > backoff->limit_ms) {
         ceiling = backoff->limit_ms;
-    if (ceiling == 0)
+    }
+    if (ceiling == 0) {
         ceiling = 1;
+    }
     backoff->attempts++;
     return 1 + random_bits() % ceiling;
 }

@@ -7,7 +7,10 @@
 
 #include "base/panic.h"
 
-enum { BUFFER_MINIMUM = 256, INT64_DIGITS = 20 };
+enum {
+    BUFFER_MINIMUM = 256,
+    INT64_DIGITS = 20
+};
 
 void buffer_deinit(struct buffer *buffer)
 {
@@ -23,8 +26,9 @@ void buffer_clear(struct buffer *buffer)
 void buffer_shrink(struct buffer *buffer, size_t keep_bytes)
 {
     buffer->size = 0;
-    if (buffer->capacity <= keep_bytes)
+    if (buffer->capacity <= keep_bytes) {
         return;
+    }
     buffer_deinit(buffer);
 }
 
@@ -34,8 +38,9 @@ char *buffer_reserve(struct buffer *buffer, size_t size)
     ASSERT(needed >= size);
     if (needed > buffer->capacity) {
         size_t capacity = buffer->capacity > 0 ? buffer->capacity : BUFFER_MINIMUM;
-        while (capacity < needed)
+        while (capacity < needed) {
             capacity += capacity / 2;
+        }
         buffer->data = memory_resize(buffer->data, capacity);
         buffer->capacity = capacity;
     }
@@ -44,8 +49,9 @@ char *buffer_reserve(struct buffer *buffer, size_t size)
 
 void buffer_append(struct buffer *buffer, const void *data, size_t size)
 {
-    if (size == 0)
+    if (size == 0) {
         return;
+    }
     memcpy(buffer_reserve(buffer, size), data, size);
     buffer->size += size;
 }
@@ -89,8 +95,9 @@ void buffer_append_int64(struct buffer *buffer, int64_t number)
         digits[--start] = (char)('0' + rest % 10);
         rest /= 10;
     } while (rest > 0);
-    if (number < 0)
+    if (number < 0) {
         digits[--start] = '-';
+    }
     buffer_append(buffer, digits + start, sizeof(digits) - start);
 }
 
@@ -98,6 +105,7 @@ void buffer_consume(struct buffer *buffer, size_t size)
 {
     ASSERT(size <= buffer->size);
     buffer->size -= size;
-    if (buffer->size > 0 && size > 0)
+    if (buffer->size > 0 && size > 0) {
         memmove(buffer->data, buffer->data + size, buffer->size);
+    }
 }

@@ -4,7 +4,11 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { US_PER_SECOND = 1000000, US_PER_MS = 1000, NS_PER_US = 1000 };
+enum {
+    US_PER_SECOND = 1000000,
+    US_PER_MS = 1000,
+    NS_PER_US = 1000
+};
 
 static bool is_frozen;
 static int64_t frozen_wall_us;

@@ -14,7 +14,9 @@ uint64_t clock_monotonic_us(void);
 int64_t clock_wall_us(void);
 int64_t clock_wall_ms(void);
 
-enum { CLOCK_RFC3339_SIZE = 32 };
+enum {
+    CLOCK_RFC3339_SIZE = 32
+};
 /* `2026-01-31T12:34:56.789Z` into `text`, which holds CLOCK_RFC3339_SIZE bytes. Years 1970 to 9999. */
 void clock_format_rfc3339(int64_t wall_us, char *text);
 

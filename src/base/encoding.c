@@ -22,8 +22,9 @@ static void append_digits(struct buffer *out, struct slice bytes, const char *di
             to[count++] = digits[bits >> held & ((1U << width) - 1)];
         }
     }
-    if (held > 0)
+    if (held > 0) {
         to[count++] = digits[bits << (width - held) & ((1U << width) - 1)];
+    }
     out->size += count;
 }
 
@@ -39,31 +40,38 @@ void base32_append(struct buffer *out, struct slice bytes)
 
 static int base64_value(char digit)
 {
-    if (digit >= 'A' && digit <= 'Z')
+    if (digit >= 'A' && digit <= 'Z') {
         return digit - 'A';
-    if (digit >= 'a' && digit <= 'z')
+    }
+    if (digit >= 'a' && digit <= 'z') {
         return digit - 'a' + 26;
-    if (digit >= '0' && digit <= '9')
+    }
+    if (digit >= '0' && digit <= '9') {
         return digit - '0' + 52;
-    if (digit == '+')
+    }
+    if (digit == '+') {
         return 62;
+    }
     return digit == '/' ? 63 : -1;
 }
 
 bool base64_decode(struct buffer *out, struct slice text)
 {
-    while (text.size > 0 && text.data[text.size - 1] == '=')
+    while (text.size > 0 && text.data[text.size - 1] == '=') {
         text.size--;
-    if (text.size % 4 == 1)
+    }
+    if (text.size % 4 == 1) {
         return false;
+    }
     char *to = buffer_reserve(out, text.size / 4 * 3 + 3);
     size_t count = 0;
     uint32_t bits = 0;
     unsigned held = 0;
     for (size_t i = 0; i < text.size; i++) {
         int value = base64_value(text.data[i]);
-        if (value < 0)
+        if (value < 0) {
             return false;
+        }
         bits = bits << 6 | (uint32_t)value;
         held += 6;
         if (held >= 8) {

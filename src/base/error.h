@@ -8,14 +8,14 @@
 
 enum error_kind {
     ERROR_NONE,
-    ERROR_USAGE,         /* wrong options or configuration: exit code 2 */
-    ERROR_UNREACHABLE,   /* a dependency is away or busy: try again, exit code 3 */
-    ERROR_REFUSED,       /* a dependency said no and will say no again: set-up is wrong */
-    ERROR_PROTOCOL,      /* the peer breaks its protocol */
-    ERROR_TIMEOUT,       /* no answer in time */
-    ERROR_CLOSED,        /* the connection ended */
-    ERROR_ROW,           /* one row is refused, the others are fine */
-    ERROR_INTERNAL,      /* anything else */
+    ERROR_USAGE,       /* wrong options or configuration: exit code 2 */
+    ERROR_UNREACHABLE, /* a dependency is away or busy: try again, exit code 3 */
+    ERROR_REFUSED,     /* a dependency said no and will say no again: set-up is wrong */
+    ERROR_PROTOCOL,    /* the peer breaks its protocol */
+    ERROR_TIMEOUT,     /* no answer in time */
+    ERROR_CLOSED,      /* the connection ended */
+    ERROR_ROW,         /* one row is refused, the others are fine */
+    ERROR_INTERNAL,    /* anything else */
 };
 
 struct error {

@@ -12,6 +12,7 @@ struct list {
     struct list *previous;
 };
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): types and names of new variables take no parentheses */
 #define LIST_ENTRY(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 #define LIST_FOREACH(node, head)                                                                   \
     for (struct list *node = (head)->next; (node) != (head); (node) = (node)->next)
@@ -19,6 +20,8 @@ struct list {
 #define LIST_FOREACH_SAFE(node, following, head)                                                   \
     for (struct list *node = (head)->next, *following = (node)->next; (node) != (head);            \
          (node) = (following), (following) = (node)->next)
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void list_init(struct list *head)
 {
@@ -51,8 +54,9 @@ static inline void list_remove(struct list *node)
 static inline struct list *list_take_first(struct list *head)
 {
     struct list *node = head->next;
-    if (node == head)
+    if (node == head) {
         return NULL;
+    }
     list_remove(node);
     return node;
 }

@@ -7,7 +7,13 @@
 
 #include "base/clock.h"
 
-enum { LOG_LINE_MAX = 4096, LOG_LIMIT_DEFAULT_MS = 10000, ASCII_PRINTABLE = 0x20, ASCII_DEL = 0x7f };
+enum {
+    LOG_LINE_MAX = 4096,
+    LOG_TEXT_MAX = 900, /* of one value */
+    LOG_LIMIT_DEFAULT_MS = 10000,
+    ASCII_PRINTABLE = 0x20,
+    ASCII_DEL = 0x7f
+};
 
 static enum log_level current_level = LOG_LEVEL_INFO;
 static enum log_format current_format = LOG_FORMAT_TEXT;
@@ -23,6 +29,9 @@ static void line_append(struct line *line, const char *data, size_t size)
 {
     size_t room = line->size - line->used;
     size_t count = size < room ? size : room;
+    if (count == 0) {
+        return;
+    }
     memcpy(line->text + line->used, data, count);
     line->used += count;
 }
@@ -45,37 +54,73 @@ static void line_append_format(struct line *line, const char *format, ...)
     line_append_string(line, text);
 }
 
+/* How many bytes the UTF-8 sequence at the start of `text` has (RFC 3629); 0: it is none. Surrogates and
+ * overlong forms of three and four bytes pass: this is for a log, and JSON readers take them. */
+static size_t utf8_sequence_size(struct slice text)
+{
+    unsigned char lead = (unsigned char)text.data[0];
+    size_t size = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if (lead > 0xf4 || size > text.size) {
+        return 0;
+    }
+    for (size_t i = 1; i < size; i++) {
+        if (((unsigned char)text.data[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return size;
+}
+
+static void line_append_character(struct line *line, struct slice character)
+{
+    unsigned char byte = (unsigned char)character.data[0];
+    if (character.size > 1) {
+        line_append(line, character.data, character.size);
+    } else if (byte == '"' || byte == '\\') {
+        line_append_format(line, "\\%c", byte);
+    } else if (byte < ASCII_PRINTABLE || byte == ASCII_DEL) {
+        line_append_format(line, "\\u%04x", byte);
+    } else {
+        line_append(line, character.data, 1);
+    }
+}
+
+/* Cut at LOG_TEXT_MAX, so that one long value does not cost the end of the line, which JSON needs. */
 static void line_append_quoted(struct line *line, struct slice text)
 {
+    size_t start = line->used;
     line_append(line, "\"", 1);
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char byte = (unsigned char)text.data[i];
-        if (byte == '"' || byte == '\\')
-            line_append_format(line, "\\%c", byte);
-        else if (byte < ASCII_PRINTABLE || byte == ASCII_DEL)
-            line_append_format(line, "\\u%04x", byte);
-        else
-            line_append(line, text.data + i, 1);
+    while (text.size > 0 && line->used - start < LOG_TEXT_MAX) {
+        size_t size = utf8_sequence_size(text);
+        if (size == 0) {
+            line_append_string(line, "\\ufffd");
+            size = 1;
+        } else {
+            line_append_character(line, slice_of(text.data, size));
+        }
+        text = slice_skip(text, size);
     }
-    line_append(line, "\"", 1);
+    line_append_string(line, text.size > 0 ? "...\"" : "\"");
 }
 
 static bool needs_quotes(struct slice text)
 {
     for (size_t i = 0; i < text.size; i++) {
         unsigned char byte = (unsigned char)text.data[i];
-        if (byte <= ' ' || byte == '"' || byte == '=' || byte == '\\' || byte == ASCII_DEL)
+        if (byte <= ' ' || byte == '"' || byte == '=' || byte == '\\' || byte >= ASCII_DEL) {
             return true;
+        }
     }
-    return text.size == 0;
+    return text.size == 0 || text.size > LOG_TEXT_MAX;
 }
 
 static void line_append_word(struct line *line, struct slice text)
 {
-    if (needs_quotes(text))
+    if (needs_quotes(text)) {
         line_append_quoted(line, text);
-    else
+    } else {
         line_append(line, text.data, text.size);
+    }
 }
 
 static void append_value(struct line *line, const struct log_field *field, bool is_json)
@@ -88,10 +133,11 @@ static void append_value(struct line *line, const struct log_field *field, bool 
         line_append_format(line, "%.3f", field->real);
         return;
     case LOG_FIELD_TEXT:
-        if (is_json)
+        if (is_json) {
             line_append_quoted(line, field->text);
-        else
+        } else {
             line_append_word(line, field->text);
+        }
         return;
     }
 }
@@ -125,34 +171,38 @@ static void append_fields(struct line *line, enum log_format format, const struc
     }
 }
 
-size_t log_format_line(char *text, size_t size, enum log_format format, enum log_level level,
-                       int64_t wall_us, const char *object, const char *message,
-                       const struct log_field *fields, size_t field_count)
+static void append_head(struct line *line, enum log_format format, const struct log_line *what)
 {
-    static const char *const names[] = {"debug", "info", "warning", "error"};
+    static const char *const levels[] = {"debug", "info", "warning", "error"};
     char time[CLOCK_RFC3339_SIZE];
-    clock_format_rfc3339(wall_us, time);
-    struct line line = {.text = text, .size = size - 1};
+    clock_format_rfc3339(what->wall_us, time);
     switch (format) {
     case LOG_FORMAT_TEXT:
-        line_append_format(&line, "%s %s ", time, names[level]);
-        line_append_string(&line, object);
-        line_append_string(&line, " ");
-        line_append_string(&line, message);
-        break;
+        line_append_format(line, "%s %s ", time, levels[what->level]);
+        line_append_string(line, what->object);
+        line_append_string(line, " ");
+        line_append_string(line, what->message);
+        return;
     case LOG_FORMAT_JSON:
-        append_json_head(&line, time, names[level], object, message);
-        break;
+        append_json_head(line, time, levels[what->level], what->object, what->message);
+        return;
     case LOG_FORMAT_LOGFMT:
-        line_append_format(&line, "time=%s level=%s object=", time, names[level]);
-        line_append_word(&line, slice_from_string(object));
-        line_append_string(&line, " message=");
-        line_append_word(&line, slice_from_string(message));
-        break;
+        line_append_format(line, "time=%s level=%s object=", time, levels[what->level]);
+        line_append_word(line, slice_from_string(what->object));
+        line_append_string(line, " message=");
+        line_append_word(line, slice_from_string(what->message));
+        return;
     }
-    append_fields(&line, format, fields, field_count);
-    if (format == LOG_FORMAT_JSON)
+}
+
+size_t log_format_line(char *text, size_t size, enum log_format format, const struct log_line *what)
+{
+    struct line line = {.text = text, .size = size - 1};
+    append_head(&line, format, what);
+    append_fields(&line, format, what->fields, what->field_count);
+    if (format == LOG_FORMAT_JSON) {
         line_append_string(&line, "}");
+    }
     text[line.used] = '\0';
     return line.used;
 }
@@ -171,10 +221,20 @@ bool log_is_enabled(enum log_level level)
 void log_write(enum log_level level, const char *object, const char *message,
                const struct log_field *fields, size_t field_count)
 {
+    if (!log_is_enabled(level)) {
+        return;
+    }
+    const struct log_line line = {
+        .level = level,
+        .wall_us = clock_wall_us(),
+        .object = object,
+        .message = message,
+        .fields = fields,
+        .field_count = field_count,
+    };
     char text[LOG_LINE_MAX];
     enum log_format format = __atomic_load_n(&current_format, __ATOMIC_RELAXED);
-    size_t size = log_format_line(text, sizeof(text), format, level, clock_wall_us(), object,
-                                  message, fields, field_count);
+    size_t size = log_format_line(text, sizeof(text), format, &line);
     text[size] = '\n';
     ssize_t written = write(STDERR_FILENO, text, size + 1);
     (void)written; /* nowhere left to say that the log is gone */

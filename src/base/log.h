@@ -16,12 +16,25 @@
 
 #include "base/slice.h"
 
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
-enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT_LOGFMT };
+enum log_level {
+    LOG_LEVEL_DEBUG,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_WARNING,
+    LOG_LEVEL_ERROR
+};
+enum log_format {
+    LOG_FORMAT_TEXT,
+    LOG_FORMAT_JSON,
+    LOG_FORMAT_LOGFMT
+};
 
 struct log_field {
     const char *name;
-    enum { LOG_FIELD_INT, LOG_FIELD_TEXT, LOG_FIELD_REAL } type;
+    enum {
+        LOG_FIELD_INT,
+        LOG_FIELD_TEXT,
+        LOG_FIELD_REAL
+    } type;
     int64_t number;
     double real;
     struct slice text;
@@ -38,13 +51,20 @@ struct log_field {
 /* Before threads start, and at a reload. */
 void log_configure(enum log_level level, enum log_format format);
 bool log_is_enabled(enum log_level level);
-/* `object` and `message` are constant phrases or names; figures go into `fields`. */
+/* Writes nothing below the configured level. `object` and `message` are constant phrases or names; figures go into `fields`. */
 void log_write(enum log_level level, const char *object, const char *message,
                const struct log_field *fields, size_t field_count);
-/* Formats the same line into `text` (cut at `size`, always terminated) and returns its length. */
-size_t log_format_line(char *text, size_t size, enum log_format format, enum log_level level,
-                       int64_t wall_us, const char *object, const char *message,
-                       const struct log_field *fields, size_t field_count);
+struct log_line {
+    enum log_level level;
+    int64_t wall_us;
+    const char *object;
+    const char *message;
+    const struct log_field *fields;
+    size_t field_count;
+};
+/* Formats a line into `text` (cut at `size`, always terminated) and returns its length. */
+size_t log_format_line(char *text, size_t size, enum log_format format,
+                       const struct log_line *what);
 
 /* One line a `interval_ms` for a message that may repeat; what is left out is counted and told with
  * the next line as suppressed=N. One per place and object; zero it at the start. */
@@ -56,14 +76,11 @@ struct log_limit {
 /* True where the line may be written now; `*suppressed` is how many were not since the last. */
 bool log_limit_pass(struct log_limit *limit, uint64_t *suppressed);
 
+/* In lower case because they are called like functions. */
+/* NOLINTBEGIN(readability-identifier-naming) */
 #define LOG_WRITE_FIELDS(level, object, message, ...)                                              \
-    do {                                                                                           \
-        if (log_is_enabled(level)) {                                                               \
-            const struct log_field log_fields_[] = {__VA_ARGS__};                                  \
-            log_write((level), (object), (message), log_fields_,                                   \
-                      sizeof(log_fields_) / sizeof(log_fields_[0]));                               \
-        }                                                                                          \
-    } while (0)
+    log_write((level), (object), (message), (const struct log_field[]){__VA_ARGS__},               \
+              sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 #define log_debug(object, message, ...)                                                            \
     LOG_WRITE_FIELDS(LOG_LEVEL_DEBUG, object, message, __VA_ARGS__)
 #define log_info(object, message, ...)                                                             \
@@ -72,5 +89,6 @@ bool log_limit_pass(struct log_limit *limit, uint64_t *suppressed);
     LOG_WRITE_FIELDS(LOG_LEVEL_WARNING, object, message, __VA_ARGS__)
 #define log_error(object, message, ...)                                                            \
     LOG_WRITE_FIELDS(LOG_LEVEL_ERROR, object, message, __VA_ARGS__)
+/* NOLINTEND(readability-identifier-naming) */
 
 #endif

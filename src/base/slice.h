@@ -38,8 +38,9 @@ static inline int slice_compare(struct slice a, struct slice b)
 {
     size_t common = a.size < b.size ? a.size : b.size;
     int order = common == 0 ? 0 : memcmp(a.data, b.data, common);
-    if (order != 0)
+    if (order != 0) {
         return order;
+    }
     return a.size < b.size ? -1 : a.size > b.size;
 }
 

@@ -17,8 +17,9 @@ enum {
 static uint64_t hash_text(const char *text)
 {
     uint64_t hash = 14695981039346656037ULL;
-    for (; *text != '\0'; text++)
+    for (; *text != '\0'; text++) {
         hash = (hash ^ (unsigned char)*text) * 1099511628211ULL;
+    }
     return hash;
 }
 
@@ -44,8 +45,9 @@ bool consumer_slot_take(struct consumer_slot *slot, const char *scope, struct er
             *slot = (struct consumer_slot){.descriptor = descriptor, .number = number};
             return true;
         }
-        if (errno != EADDRINUSE)
+        if (errno != EADDRINUSE) {
             break;
+        }
     }
     error_set(error, ERROR_INTERNAL, "no consumer slot is free among %d: %s", SLOT_MAX,
               strerror(errno));
@@ -55,7 +57,8 @@ bool consumer_slot_take(struct consumer_slot *slot, const char *scope, struct er
 
 void consumer_slot_release(struct consumer_slot *slot)
 {
-    if (slot->descriptor >= 0)
+    if (slot->descriptor >= 0) {
         (void)close(slot->descriptor);
+    }
     slot->descriptor = -1;
 }

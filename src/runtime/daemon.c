@@ -132,8 +132,9 @@ static void open_worker(struct daemon *daemon, unsigned number)
     struct error error;
     daemon->threads[number] =
         worker_thread_start(&daemon->loop, &options, &thread_callbacks, daemon, &error);
-    if (daemon->threads[number] != NULL)
+    if (daemon->threads[number] != NULL) {
         return;
+    }
     daemon->workers_open--;
     log_error("standpipe", "worker not started", LOG_TEXT("why", error.text),
               LOG_INT("worker", number));
@@ -143,11 +144,14 @@ static void close_workers(struct daemon *daemon)
 {
     uint64_t left = drain_left_ms(daemon);
     uint64_t drain_ms = left > STORE_DRAIN_MS ? left - STORE_DRAIN_MS : 0;
-    if (daemon->worker != NULL)
+    if (daemon->worker != NULL) {
         worker_close(daemon->worker, drain_ms);
-    for (unsigned number = 1; number < thread_count(daemon); number++)
-        if (daemon->threads[number] != NULL)
+    }
+    for (unsigned number = 1; number < thread_count(daemon); number++) {
+        if (daemon->threads[number] != NULL) {
             worker_thread_stop(daemon->threads[number], drain_ms);
+        }
+    }
 }
 
 /* ---- marks, depth, progress -------------------------------------------------------------------- */
@@ -165,10 +169,12 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
     progress_note_depth(&daemon->progress, depth);
     depth_alert_note(&daemon->depth_alert, &daemon->config->alerts, depth->backlog,
                      clock_monotonic_ms());
-    if (daemon->ingester != NULL)
+    if (daemon->ingester != NULL) {
         ingester_on_depth(daemon->ingester, depth);
-    if (daemon->state == DAEMON_SAVING)
+    }
+    if (daemon->state == DAEMON_SAVING) {
         proceed(daemon);
+    }
 }
 
 static void look_on_time(uv_timer_t *timer)
@@ -187,16 +193,18 @@ static void progress_on_time(uv_timer_t *timer)
 static void store_on_loaded(void *owner, const struct cursor_found *found)
 {
     struct daemon *daemon = owner;
-    if (daemon->ingester != NULL)
+    if (daemon->ingester != NULL) {
         ingester_on_cursor_loaded(daemon->ingester, found);
+    }
 }
 
 static void store_on_saved(void *owner, const struct cursor_row *row)
 {
     struct daemon *daemon = owner;
     marks_note_saved(&daemon->marks, row);
-    if (daemon->ingester != NULL)
+    if (daemon->ingester != NULL) {
         ingester_on_cursor_saved(daemon->ingester, row);
+    }
 }
 
 static void store_on_closed(void *owner)
@@ -257,8 +265,9 @@ static void open_ingester(struct daemon *daemon)
         .counters = ingest_counters(daemon),
         .process_name = daemon->process_name,
     };
-    if (daemon->config->ingest.mode != INGEST_NEVER)
+    if (daemon->config->ingest.mode != INGEST_NEVER) {
         daemon->ingester = ingester_open(&daemon->loop, &options, &callbacks, daemon);
+    }
 }
 
 static void open_cursor_store(struct daemon *daemon)
@@ -280,8 +289,9 @@ static void open_stages(struct daemon *daemon)
 {
     daemon->state = DAEMON_RUNNING;
     open_cursor_store(daemon);
-    for (unsigned number = 0; number < thread_count(daemon); number++)
+    for (unsigned number = 0; number < thread_count(daemon); number++) {
         open_worker(daemon, number);
+    }
     open_monitor(daemon);
     open_ingester(daemon);
     (void)uv_timer_start(&daemon->look_timer, look_on_time, LOOK_INTERVAL_MS, LOOK_INTERVAL_MS);
@@ -328,8 +338,9 @@ static void start(struct daemon *daemon)
 
 static void close_handles(struct daemon *daemon)
 {
-    for (int i = 0; i < SIGNAL_COUNT; i++)
+    for (int i = 0; i < SIGNAL_COUNT; i++) {
         uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+    }
     uv_close((uv_handle_t *)&daemon->look_timer, NULL);
     uv_close((uv_handle_t *)&daemon->progress_timer, NULL);
     uv_close((uv_handle_t *)&daemon->deadline_timer, NULL);
@@ -357,10 +368,12 @@ static void start_closing(struct daemon *daemon)
 {
     daemon->state = DAEMON_CLOSING;
     (void)uv_timer_stop(&daemon->look_timer);
-    if (daemon->monitor != NULL)
+    if (daemon->monitor != NULL) {
         stream_monitor_close(daemon->monitor);
-    if (daemon->cursor_store != NULL)
+    }
+    if (daemon->cursor_store != NULL) {
         cursor_store_close(daemon->cursor_store, drain_left_ms(daemon));
+    }
     proceed(daemon);
 }
 
@@ -371,16 +384,18 @@ static void proceed(struct daemon *daemon)
     case DAEMON_RUNNING:
         return;
     case DAEMON_DRAINING:
-        if (!daemon->is_schema_open && daemon->ingester == NULL && daemon->workers_open == 0)
+        if (!daemon->is_schema_open && daemon->ingester == NULL && daemon->workers_open == 0) {
             start_saving(daemon);
+        }
         return;
     case DAEMON_SAVING:
         start_closing(daemon);
         return;
     case DAEMON_CLOSING:
         if (daemon->monitor == NULL && daemon->cursor_store == NULL &&
-            !uv_is_closing((uv_handle_t *)&daemon->signals[0]))
+            !uv_is_closing((uv_handle_t *)&daemon->signals[0])) {
             close_handles(daemon);
+        }
         return;
     }
 }
@@ -408,8 +423,9 @@ static void start_draining(struct daemon *daemon, const char *signal_name)
         schema_setup_close(&daemon->schema);
         return;
     }
-    if (daemon->ingester != NULL)
+    if (daemon->ingester != NULL) {
         ingester_close(daemon->ingester, drain_left_ms(daemon) / 2);
+    }
     close_workers(daemon);
     proceed(daemon);
 }
@@ -432,15 +448,20 @@ static void on_state_signal(uv_signal_t *handle, int signal_number)
 {
     struct daemon *daemon = handle->data;
     (void)signal_number;
-    if (daemon->state != DAEMON_RUNNING)
+    if (daemon->state != DAEMON_RUNNING) {
         return;
-    if (daemon->ingester != NULL)
+    }
+    if (daemon->ingester != NULL) {
         ingester_log_state(daemon->ingester);
-    if (daemon->worker != NULL)
+    }
+    if (daemon->worker != NULL) {
         worker_log_state(daemon->worker);
-    for (unsigned number = 1; number < thread_count(daemon); number++)
-        if (daemon->threads[number] != NULL)
+    }
+    for (unsigned number = 1; number < thread_count(daemon); number++) {
+        if (daemon->threads[number] != NULL) {
             worker_thread_log_state(daemon->threads[number]);
+        }
+    }
     progress_log(&daemon->progress, daemon->counters, thread_count(daemon) + 1);
 }
 
@@ -500,8 +521,9 @@ static struct counters *allocate_counters(unsigned count)
 {
     size_t size = sizeof(struct counters) * count;
     struct counters *counters = aligned_alloc(_Alignof(struct counters), size);
-    if (counters == NULL)
+    if (counters == NULL) {
         PANIC("out of memory");
+    }
     memset(counters, 0, size);
     return counters;
 }

@@ -8,8 +8,9 @@ enum {
 
 enum depth_level depth_level_of(const struct config_alerts *limits, uint64_t backlog)
 {
-    if (backlog > limits->depth_critical)
+    if (backlog > limits->depth_critical) {
         return DEPTH_CRITICAL;
+    }
     return backlog > limits->depth_warning ? DEPTH_WARNING : DEPTH_FINE;
 }
 
@@ -36,13 +37,15 @@ static void say(enum depth_level level, const struct config_alerts *limits, uint
 void depth_alert_note(struct depth_alert *alert, const struct config_alerts *limits,
                       uint64_t backlog, uint64_t now_ms)
 {
-    if (now_ms < alert->next_check_ms)
+    if (now_ms < alert->next_check_ms) {
         return;
+    }
     alert->next_check_ms = now_ms + limits->interval_ms;
     enum depth_level level = depth_level_of(limits, backlog);
     bool is_repeat = level != DEPTH_FINE && now_ms >= alert->next_repeat_ms;
-    if (level == alert->level && !is_repeat)
+    if (level == alert->level && !is_repeat) {
         return;
+    }
     alert->level = level;
     alert->next_repeat_ms = now_ms + REPEAT_MS;
     say(level, limits, backlog);

@@ -49,35 +49,34 @@ struct ingester {
     struct ingester_callbacks callbacks;
     void *owner;
     struct cursor_store *cursor_store;
-    struct counters *counters;
     struct marks *marks;
-    char writer_name[NAME_SIZE];
-    char lease_name[NAME_SIZE];
-
-    enum ingester_state state;
+    struct counters *counters;
     struct stream_lease *lease;
-    bool has_lease;
     struct stream_writer *writer;
-    bool is_writer_closing;
     struct subscription *subscription;
-    bool is_subscription_closing;
     uint64_t drain_until_ms;
-
-    bool has_started; /* relay.cursor was obeyed */
-    bool is_reset;    /* a new sequence space was accepted: the next origin opens its epoch */
     int64_t reset_sequence;
     struct origin_facts facts;
     struct origin origin;
     struct intake intake;
     struct pressure pressure;
+    enum ingester_state state;
+    bool has_lease;
+    bool is_writer_closing;
+    bool is_subscription_closing;
+    bool has_started; /* relay.cursor was obeyed */
+    bool is_reset;    /* a new sequence space was accepted: the next origin opens its epoch */
+    char writer_name[NAME_SIZE];
+    char lease_name[NAME_SIZE];
 };
 
 static void proceed(struct ingester *ingester);
 
 static void enter_state(struct ingester *ingester, enum ingester_state next)
 {
-    if (ingester->state == next)
+    if (ingester->state == next) {
         return;
+    }
     log_debug("ingester", "state", LOG_TEXT("from", state_names[ingester->state]),
               LOG_TEXT("to", state_names[next]));
     ingester->state = next;
@@ -126,14 +125,16 @@ static void accept_reset(struct ingester *ingester)
 static void subscription_on_frame(void *owner, struct slice frame, bool is_binary)
 {
     struct ingester *ingester = owner;
-    if (ingester->state != INGESTER_INGESTING)
+    if (ingester->state != INGESTER_INGESTING) {
         return;
+    }
     switch (intake_take(&ingester->intake, frame, is_binary)) {
     case INTAKE_GO_ON:
         return;
     case INTAKE_FULL:
-        if (pressure_raise(&ingester->pressure, PRESSURE_WRITER))
+        if (pressure_raise(&ingester->pressure, PRESSURE_WRITER)) {
             subscription_pause(ingester->subscription);
+        }
         return;
     case INTAKE_RECONNECT:
         subscription_reconnect(ingester->subscription, ingester->intake.error.text);
@@ -173,14 +174,16 @@ static void open_subscription(struct ingester *ingester)
         .idle_timeout_ms = relay->idle_timeout_ms,
     };
     ingester->subscription = subscription_open(ingester->loop, &options, &callbacks, ingester);
-    if (pressure_is_raised(&ingester->pressure))
+    if (pressure_is_raised(&ingester->pressure)) {
         subscription_pause(ingester->subscription);
+    }
 }
 
 static void close_subscription(struct ingester *ingester)
 {
-    if (ingester->is_subscription_closing)
+    if (ingester->is_subscription_closing) {
         return;
+    }
     ingester->is_subscription_closing = true;
     subscription_close(ingester->subscription);
 }
@@ -188,15 +191,17 @@ static void close_subscription(struct ingester *ingester)
 static void lower_pressure(struct ingester *ingester, enum pressure_reason reason)
 {
     if (pressure_lower(&ingester->pressure, reason) && ingester->subscription != NULL &&
-        !ingester->is_subscription_closing)
+        !ingester->is_subscription_closing) {
         subscription_resume(ingester->subscription);
+    }
 }
 
 static void raise_pressure(struct ingester *ingester, enum pressure_reason reason)
 {
     if (pressure_raise(&ingester->pressure, reason) && ingester->subscription != NULL &&
-        !ingester->is_subscription_closing)
+        !ingester->is_subscription_closing) {
         subscription_pause(ingester->subscription);
+    }
 }
 
 /* ---- writer ----------------------------------------------------------------------------------- */
@@ -247,12 +252,14 @@ static void log_origin(const struct ingester *ingester)
 
 void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_found *found)
 {
-    if (ingester->state != INGESTER_LOADING || ingester->is_writer_closing)
+    if (ingester->state != INGESTER_LOADING || ingester->is_writer_closing) {
         return;
+    }
     struct origin_facts *facts = &ingester->facts;
     facts->has_saved = found->has_row;
-    if (found->has_row)
+    if (found->has_row) {
         facts->saved = (struct position){found->row.epoch, found->row.committed};
+    }
     facts->highest_epoch = found->highest_epoch;
     facts->now_ms = (uint64_t)clock_wall_ms();
     ingester->origin = origin_decide(facts);
@@ -275,8 +282,9 @@ void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_fo
 void ingester_on_cursor_saved(struct ingester *ingester, const struct cursor_row *row)
 {
     if (ingester->state == INGESTER_SAVING && !ingester->is_writer_closing &&
-        row->epoch == ingester->origin.queued.epoch)
+        row->epoch == ingester->origin.queued.epoch) {
         begin(ingester, row->committed);
+    }
 }
 
 static void writer_on_appended(void *owner, struct position queued, uint32_t entries)
@@ -298,8 +306,9 @@ static void writer_on_fenced(void *owner, const struct error *error)
                 "the stream is not what it was, finding the position again",
                 LOG_TEXT("why", error->text));
     (void)pressure_lower(&ingester->pressure, PRESSURE_WRITER);
-    if (wants_writer(ingester))
+    if (wants_writer(ingester)) {
         enter_state(ingester, INGESTER_FINDING);
+    }
     proceed(ingester);
 }
 
@@ -320,13 +329,15 @@ static void writer_on_paused(void *owner, const struct error *error)
 static void writer_on_closed(void *owner, bool drained)
 {
     struct ingester *ingester = owner;
-    if (!drained)
+    if (!drained) {
         log_warning("stream", "pending events were given up, the relay has them",
                     LOG_INT("queued", ingester->marks->queued.sequence));
+    }
     ingester->writer = NULL;
     ingester->is_writer_closing = false;
-    if (ingester->state == INGESTER_RESETTING)
+    if (ingester->state == INGESTER_RESETTING) {
         enter_state(ingester, INGESTER_STANDBY);
+    }
     proceed(ingester);
 }
 
@@ -359,8 +370,9 @@ static void open_writer(struct ingester *ingester)
 
 static void close_writer(struct ingester *ingester)
 {
-    if (ingester->is_writer_closing)
+    if (ingester->is_writer_closing) {
         return;
+    }
     ingester->is_writer_closing = true;
     uint64_t now = clock_monotonic_ms();
     stream_writer_close(ingester->writer,
@@ -383,8 +395,9 @@ static void lease_on_lost(void *owner)
     log_warning("lease", "lost, this process stands by", LOG_TEXT("process", ingester->lease_name));
     ingester->has_lease = false;
     if (ingester->state != INGESTER_DRAINING && ingester->state != INGESTER_STOPPED &&
-        ingester->state != INGESTER_RESETTING)
+        ingester->state != INGESTER_RESETTING) {
         enter_state(ingester, INGESTER_STANDBY);
+    }
     proceed(ingester);
 }
 
@@ -404,8 +417,9 @@ static void proceed(struct ingester *ingester)
 {
     bool wants_subscription = wants_writer(ingester) && ingester->state == INGESTER_INGESTING;
     if (ingester->subscription != NULL) {
-        if (!wants_subscription)
+        if (!wants_subscription) {
             close_subscription(ingester);
+        }
         return; /* its on_closed proceeds */
     }
     if (wants_subscription && !ingester->is_writer_closing) {
@@ -416,10 +430,10 @@ static void proceed(struct ingester *ingester)
         close_writer(ingester);
         return;
     }
-    if (wants_writer(ingester) && ingester->writer == NULL)
+    if (wants_writer(ingester) && ingester->writer == NULL) {
         open_writer(ingester);
-    else if (ingester->state == INGESTER_DRAINING && ingester->writer == NULL &&
-             ingester->lease != NULL) {
+    } else if (ingester->state == INGESTER_DRAINING && ingester->writer == NULL &&
+               ingester->lease != NULL) {
         struct stream_lease *lease = ingester->lease;
         ingester->lease = NULL;
         stream_lease_close(lease);
@@ -434,10 +448,11 @@ void ingester_on_depth(struct ingester *ingester, const struct stream_depth *dep
         .max_backlog = ingester->config->stream.max_backlog,
         .max_backlog_bytes = ingester->config->stream.max_backlog_bytes,
     };
-    if (pressure_is_deep(&ingester->pressure, &limits, depth))
+    if (pressure_is_deep(&ingester->pressure, &limits, depth)) {
         raise_pressure(ingester, PRESSURE_DEPTH);
-    else
+    } else {
         lower_pressure(ingester, PRESSURE_DEPTH);
+    }
 }
 
 /* ---- opening and closing ----------------------------------------------------------------------- */
@@ -482,8 +497,9 @@ struct ingester *ingester_open(struct uv_loop_s *loop, const struct ingester_opt
 void ingester_close(struct ingester *ingester, uint64_t drain_ms)
 {
     uint64_t until = clock_monotonic_ms() + drain_ms;
-    if (ingester->state == INGESTER_DRAINING)
+    if (ingester->state == INGESTER_DRAINING) {
         return;
+    }
     ingester->drain_until_ms = until;
     enter_state(ingester, INGESTER_DRAINING);
     proceed(ingester);

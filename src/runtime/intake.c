@@ -55,8 +55,9 @@ static enum intake_verdict room(bool has_room)
 static void log_bad_frame(struct intake *intake, const struct frame_fault *fault, size_t size)
 {
     uint64_t suppressed;
-    if (!log_limit_pass(&intake->bad_limit, &suppressed))
+    if (!log_limit_pass(&intake->bad_limit, &suppressed)) {
         return;
+    }
     log_warning(intake->object, "frame refused, kept as a dead letter",
                 LOG_TEXT("reason", frame_fault_reason_name(fault->reason)),
                 LOG_TEXT("text", fault->text), LOG_INT("sequence", fault->sequence),
@@ -67,8 +68,9 @@ static void log_bad_frame(struct intake *intake, const struct frame_fault *fault
 static bool is_out_of_step(struct intake *intake)
 {
     if (++intake->undecodable_in_row < UNDECODABLE_LIMIT ||
-        intake->undecodable_reconnected_at == intake->sequence.last)
+        intake->undecodable_reconnected_at == intake->sequence.last) {
         return false;
+    }
     intake->undecodable_reconnected_at = intake->sequence.last;
     error_set(&intake->error, ERROR_PROTOCOL, "%d frames in a row could not be decoded",
               UNDECODABLE_LIMIT);
@@ -85,8 +87,9 @@ static enum intake_verdict count_duplicate(struct intake *intake)
 static enum intake_verdict take_bad(struct intake *intake, struct slice frame,
                                     const struct frame_fault *fault)
 {
-    if (fault->sequence > 0 && fault->sequence <= intake->sequence.last)
+    if (fault->sequence > 0 && fault->sequence <= intake->sequence.last) {
         return count_duplicate(intake);
+    }
     log_bad_frame(intake, fault, frame.size);
     counters_add(intake->counters, COUNTER_DECODE_DEAD, 1);
     struct stream_dead_frame dead = {
@@ -96,8 +99,9 @@ static enum intake_verdict take_bad(struct intake *intake, struct slice frame,
         .text = fault->text,
     };
     bool has_room = stream_writer_append_dead(intake->writer, &dead);
-    if (fault->sequence > 0)
+    if (fault->sequence > 0) {
         (void)sequence_observe(&intake->sequence, fault->sequence, 0, clock_wall_us());
+    }
     return is_out_of_step(intake) ? INTAKE_RECONNECT : room(has_room);
 }
 
@@ -132,12 +136,13 @@ static void note_gap(struct intake *intake, int64_t sequence)
 {
     counters_add(intake->counters, COUNTER_GAPS, (uint64_t)intake->sequence.missing);
     uint64_t suppressed;
-    if (log_limit_pass(&intake->gap_limit, &suppressed))
+    if (log_limit_pass(&intake->gap_limit, &suppressed)) {
         log_warning(intake->object,
                     intake->sequence.is_first ? "sequence gap: the relay no longer has these events"
                                               : "sequence gap: the relay left out numbers",
                     LOG_INT("missing", intake->sequence.missing), LOG_INT("sequence", sequence),
                     LOG_INT("suppressed", suppressed));
+    }
 }
 
 static enum intake_verdict note_regression(struct intake *intake, int64_t sequence)
@@ -170,8 +175,9 @@ static bool is_filtered(const struct frame_event *event)
 
 static enum intake_verdict take_new(struct intake *intake, const struct frame_event *event)
 {
-    if (!is_filtered(event))
+    if (!is_filtered(event)) {
         return append_event(intake, event);
+    }
     counters_add(intake->counters, COUNTER_FILTERED, 1);
     stream_writer_count(intake->writer, STREAM_COUNT_FILTERED, event->sequence);
     return INTAKE_GO_ON;
@@ -199,8 +205,9 @@ static enum intake_verdict take_ignored(struct intake *intake, const struct fram
 {
     bool is_new = event->sequence > intake->sequence.last;
     count_ignored(intake, is_new ? event->sequence : 0);
-    if (is_new)
+    if (is_new) {
         (void)sequence_observe(&intake->sequence, event->sequence, 0, clock_wall_us());
+    }
     return INTAKE_GO_ON;
 }
 
@@ -209,8 +216,9 @@ enum intake_verdict intake_take(struct intake *intake, struct slice frame, bool 
     struct frame_event event;
     struct frame_fault fault = {.reason = FRAME_FAULT_EMPTY, .text = "a text message"};
     counters_add(intake->counters, COUNTER_FRAMES, 1);
-    if (!is_binary || frame_decoder_decode(intake->decoder, frame, &event, &fault) != PARSE_DONE)
+    if (!is_binary || frame_decoder_decode(intake->decoder, frame, &event, &fault) != PARSE_DONE) {
         return take_bad(intake, frame, &fault);
+    }
     intake->undecodable_in_row = 0;
     switch (event.type) {
     case FRAME_COMMIT:

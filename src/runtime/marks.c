@@ -27,18 +27,21 @@ void marks_before_look(struct marks *marks)
 struct position marks_committed(struct position queued_before, const struct stream_depth *depth)
 {
     bool is_drained = position_compare(depth->committed, depth->last) == 0;
-    if (is_drained && position_compare(depth->committed, queued_before) < 0)
+    if (is_drained && position_compare(depth->committed, queued_before) < 0) {
         return queued_before;
+    }
     return depth->committed;
 }
 
 void marks_note_depth(struct marks *marks, const struct stream_depth *depth)
 {
-    if (!depth->has_committed || !marks->is_active)
+    if (!depth->has_committed || !marks->is_active) {
         return;
+    }
     struct position committed = marks_committed(marks->queued_before, depth);
-    if (committed.epoch != marks->queued.epoch || committed.sequence <= marks->committed)
+    if (committed.epoch != marks->queued.epoch || committed.sequence <= marks->committed) {
         return;
+    }
     marks->committed = committed.sequence;
     struct cursor_row row = {
         .host = marks->host,
@@ -51,6 +54,7 @@ void marks_note_depth(struct marks *marks, const struct stream_depth *depth)
 
 void marks_note_saved(struct marks *marks, const struct cursor_row *row)
 {
-    if (marks->is_active && row->epoch == marks->queued.epoch && row->committed > marks->saved)
+    if (marks->is_active && row->epoch == marks->queued.epoch && row->committed > marks->saved) {
         marks->saved = row->committed;
+    }
 }

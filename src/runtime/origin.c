@@ -9,8 +9,9 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 static uint64_t next_epoch(const struct origin_facts *facts)
 {
     uint64_t epoch = max_u64(facts->now_ms, facts->last.epoch + 1);
-    if (facts->has_meta)
+    if (facts->has_meta) {
         epoch = max_u64(epoch, facts->queued.epoch + 1);
+    }
     return max_u64(epoch, facts->highest_epoch + 1);
 }
 
@@ -35,12 +36,14 @@ static struct origin go_on(uint64_t epoch, int64_t sequence, const char *why)
 
 static struct origin decide_without_stream(const struct origin_facts *facts)
 {
-    if (facts->has_saved && facts->saved.epoch > facts->last.epoch)
+    if (facts->has_saved && facts->saved.epoch > facts->last.epoch) {
         return go_on(facts->saved.epoch, facts->saved.sequence,
                      "the stream is empty: going on at the mark in PostgreSQL");
-    if (facts->has_saved && facts->saved.epoch == facts->last.epoch)
+    }
+    if (facts->has_saved && facts->saved.epoch == facts->last.epoch) {
         return go_on(facts->last.epoch, facts->last.sequence,
                      "the stream's own record is gone: going on at its last entry");
+    }
     if (facts->has_saved) {
         struct origin origin =
             open_epoch(facts, facts->saved.sequence, "another producer has written to the stream");
@@ -52,11 +55,13 @@ static struct origin decide_without_stream(const struct origin_facts *facts)
 
 static struct origin decide_saved(const struct origin_facts *facts)
 {
-    if (!facts->has_meta)
+    if (!facts->has_meta) {
         return decide_without_stream(facts);
-    if (!facts->is_meta_host)
+    }
+    if (!facts->is_meta_host) {
         return open_epoch(facts, facts->has_saved ? facts->saved.sequence : ORIGIN_LIVE,
                           "the relay has changed");
+    }
     if (facts->last.epoch > facts->queued.epoch) {
         struct origin origin =
             open_epoch(facts, facts->queued.sequence, "another producer has written to the stream");
@@ -69,9 +74,10 @@ static struct origin decide_saved(const struct origin_facts *facts)
         return go_on(facts->queued.epoch, sequence, "going on where the stream ends");
     }
     /* Nothing of this epoch is in the stream: it was just opened, or the stream was deleted. */
-    if (facts->has_saved && facts->saved.epoch == facts->queued.epoch)
+    if (facts->has_saved && facts->saved.epoch == facts->queued.epoch) {
         return go_on(facts->saved.epoch, facts->saved.sequence,
                      "the stream is empty: going on at the mark in PostgreSQL");
+    }
     return go_on(facts->queued.epoch, facts->queued.sequence, "going on at the queued mark");
 }
 
@@ -80,15 +86,17 @@ static struct origin decide_sequence(const struct origin_facts *facts, struct or
                                      int64_t sequence)
 {
     bool is_free = facts->last.epoch < saved.queued.epoch || facts->last.sequence <= sequence;
-    if (saved.is_new_epoch || !is_free)
+    if (saved.is_new_epoch || !is_free) {
         return open_epoch(facts, sequence, "relay.cursor asks for a replay");
+    }
     return go_on(saved.queued.epoch, sequence, "relay.cursor names the sequence");
 }
 
 struct origin origin_decide(const struct origin_facts *facts)
 {
-    if (facts->is_reset)
+    if (facts->is_reset) {
         return open_epoch(facts, facts->reset_sequence, "the relay's sequence starts anew");
+    }
     struct origin saved = decide_saved(facts);
     switch (facts->start) {
     case CURSOR_SAVED:

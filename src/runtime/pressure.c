@@ -45,13 +45,15 @@ bool pressure_is_deep(const struct pressure *pressure, const struct pressure_lim
                       const struct stream_depth *depth)
 {
     bool was_deep = (pressure->reasons & PRESSURE_DEPTH) != 0;
-    if (is_over(depth->backlog, limits->max_backlog, was_deep))
+    if (is_over(depth->backlog, limits->max_backlog, was_deep)) {
         return true;
+    }
     /* All of Redis' memory is taken for the stream's: a bound that errs to the safe side. */
     double share = depth->length > 0 ? (double)depth->backlog / (double)depth->length : 0;
     uint64_t backlog_bytes = (uint64_t)(share * (double)depth->used_memory);
-    if (is_over(backlog_bytes, limits->max_backlog_bytes, was_deep))
+    if (is_over(backlog_bytes, limits->max_backlog_bytes, was_deep)) {
         return true;
+    }
     return depth->max_memory > 0 &&
            is_over(depth->used_memory, depth->max_memory / PERCENT * MEMORY_PERCENT, was_deep);
 }

@@ -13,8 +13,9 @@ void progress_note_depth(struct progress *progress, const struct stream_depth *d
 static uint64_t sum(const struct counters *counters, unsigned count, enum counter which)
 {
     uint64_t total = 0;
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         total += counters_get(&counters[i], which);
+    }
     return total;
 }
 

@@ -14,10 +14,11 @@ static void timer_on_closed(uv_handle_t *handle)
 {
     struct schema_setup *setup = handle->data;
     buffer_deinit(&setup->report);
-    if (setup->is_closing)
+    if (setup->is_closing) {
         setup->on_closed(setup->owner);
-    else
+    } else {
         setup->on_ready(setup->owner);
+    }
 }
 
 static void finish(struct schema_setup *setup)
@@ -35,9 +36,10 @@ static void retry_later(struct schema_setup *setup)
     bool is_refused = setup->error.kind == ERROR_REFUSED || setup->error.kind == ERROR_USAGE;
     uint64_t wait_ms = is_refused ? REFUSED_RETRY_MS : backoff_next_ms(&setup->backoff);
     uint64_t suppressed;
-    if (log_limit_pass(&setup->limit, &suppressed))
+    if (log_limit_pass(&setup->limit, &suppressed)) {
         log_error("postgres[migrate]", "schema is not ready", LOG_TEXT("why", setup->error.text),
                   LOG_INT("retry_ms", wait_ms), LOG_INT("suppressed", suppressed));
+    }
     (void)uv_timer_start(&setup->retry_timer, retry_on_time, wait_ms, 0);
 }
 
@@ -86,9 +88,11 @@ void schema_setup_start(struct schema_setup *setup, uv_loop_t *loop, const char 
 
 void schema_setup_close(struct schema_setup *setup)
 {
-    if (setup->is_closing)
+    if (setup->is_closing) {
         return;
+    }
     setup->is_closing = true;
-    if (!setup->is_working)
+    if (!setup->is_working) {
         finish(setup);
+    }
 }

@@ -139,8 +139,9 @@ static void reader_on_closed(void *owner)
     pipeline->reader = NULL;
     ASSERT(worker->is_closing);
     ASSERT(worker->readers_open > 0);
-    if (--worker->readers_open == 0)
+    if (--worker->readers_open == 0) {
         sink_close(worker->sink, drain_left_ms(worker));
+    }
 }
 
 /* The drain time is over: the sink ends what it has with ERROR_CLOSED, so the readers can close. */
@@ -149,20 +150,23 @@ static void drain_on_timeout(uv_timer_t *timer)
     struct worker *worker = timer->data;
     log_warning(worker->name, "drain time is over, the rest stays pending",
                 LOG_INT("readers", worker->readers_open));
-    if (worker->sink != NULL)
+    if (worker->sink != NULL) {
         sink_close(worker->sink, 0);
+    }
 }
 
 void worker_close(struct worker *worker, uint64_t drain_ms)
 {
-    if (worker->is_closing)
+    if (worker->is_closing) {
         return;
+    }
     worker->is_closing = true;
     worker->drain_until_ms = clock_monotonic_ms() + drain_ms;
     uint64_t patience = drain_ms > CLOSE_SLACK_MS ? drain_ms - CLOSE_SLACK_MS : 0;
     (void)uv_timer_start(&worker->drain_timer, drain_on_timeout, patience, 0);
-    for (unsigned i = 0; i < worker->pipeline_count; i++)
+    for (unsigned i = 0; i < worker->pipeline_count; i++) {
         stream_reader_close(worker->pipelines[i].reader);
+    }
 }
 
 /* ---- the sink's state decides whether reading makes sense ------------------------------------ */
@@ -173,12 +177,14 @@ static void sink_on_state(void *owner, enum sink_state state, const struct error
     (void)error; /* the sink has said it in the log */
     for (unsigned i = 0; i < worker->pipeline_count; i++) {
         struct stream_reader *reader = worker->pipelines[i].reader;
-        if (reader == NULL)
+        if (reader == NULL) {
             continue;
-        if (state == SINK_READY)
+        }
+        if (state == SINK_READY) {
             stream_reader_resume(reader);
-        else
+        } else {
             stream_reader_pause(reader);
+        }
     }
 }
 

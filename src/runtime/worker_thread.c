@@ -36,12 +36,15 @@ static void thread_on_asked(uv_async_t *asked)
 {
     struct worker_thread *thread = asked->data;
     unsigned asks = __atomic_exchange_n(&thread->asks, 0, __ATOMIC_ACQUIRE);
-    if (thread->worker == NULL)
+    if (thread->worker == NULL) {
         return;
-    if ((asks & ASK_LOG_STATE) != 0)
+    }
+    if ((asks & ASK_LOG_STATE) != 0) {
         worker_log_state(thread->worker);
-    if ((asks & ASK_STOP) != 0)
+    }
+    if ((asks & ASK_STOP) != 0) {
         worker_close(thread->worker, thread->drain_ms);
+    }
 }
 
 static void thread_main(void *argument)

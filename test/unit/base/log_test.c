@@ -17,8 +17,13 @@ static char text[512];
 
 static const char *line_of(enum log_format format, const struct log_field *fields, size_t count)
 {
-    size_t size = log_format_line(text, sizeof(text), format, LOG_LEVEL_INFO, NOON, "relay[a]",
-                                  "is connected", fields, count);
+    const struct log_line line = {.level = LOG_LEVEL_INFO,
+                                  .wall_us = NOON,
+                                  .object = "relay[a]",
+                                  .message = "is connected",
+                                  .fields = fields,
+                                  .field_count = count};
+    size_t size = log_format_line(text, sizeof(text), format, &line);
     assert_int_equal(size, strlen(text));
     return text;
 }
@@ -70,11 +75,35 @@ static void a_line_is_cut_where_its_room_ends(void **state)
     memset(room, 'R', sizeof(room));
     memset(longer, 'x', sizeof(longer));
     const struct log_field field = LOG_SLICE("name", slice_of(longer, sizeof(longer)));
-    size_t size =
-        log_format_line(room, 60, LOG_FORMAT_TEXT, LOG_LEVEL_ERROR, NOON, "o", "m", &field, 1);
+    const struct log_line line = {.level = LOG_LEVEL_ERROR,
+                                  .wall_us = NOON,
+                                  .object = "o",
+                                  .message = "m",
+                                  .fields = &field,
+                                  .field_count = 1};
+    size_t size = log_format_line(room, 60, LOG_FORMAT_TEXT, &line);
     assert_int_equal(size, 59);
     assert_int_equal(room[59], '\0');
     assert_int_equal(room[60], 'R');
+}
+
+static void a_long_or_broken_text_still_ends_in_valid_json(void **state)
+{
+    (void)state;
+    static char long_text[3000];
+    memset(long_text, '\x01', sizeof(long_text));
+    const struct log_field fields[] = {LOG_SLICE("name", slice_of(long_text, sizeof(long_text))),
+                                       LOG_TEXT("broken", "a\xff\xc3")};
+    static char room[4096];
+    const struct log_line line = {.level = LOG_LEVEL_ERROR,
+                                  .wall_us = NOON,
+                                  .object = "o",
+                                  .message = "m",
+                                  .fields = fields,
+                                  .field_count = 2};
+    size_t size = log_format_line(room, sizeof(room), LOG_FORMAT_JSON, &line);
+    assert_true(size < 1200);
+    assert_non_null(strstr(room, "...\",\"broken\":\"a\\ufffd\\ufffd\"}"));
 }
 
 static void levels_below_the_configured_one_are_off(void **state)
@@ -113,7 +142,8 @@ static void a_written_line_ends_with_one_newline_even_where_it_is_cut(void **sta
     static char out[20000];
     memset(longer, 'x', sizeof(longer));
     const struct log_field field = LOG_SLICE("name", slice_of(longer, sizeof(longer)));
-    size_t size = capture(&field, 1, out, sizeof(out));
+    const struct log_field fields[] = {field, field, field, field, field};
+    size_t size = capture(fields, 5, out, sizeof(out));
     assert_int_equal(size, 4096);
     assert_int_equal(out[size - 1], '\n');
     assert_ptr_equal(memchr(out, '\n', size), out + size - 1);
@@ -161,6 +191,7 @@ int main(void)
         cmocka_unit_test(nothing_in_a_field_can_start_another_line_or_field),
         cmocka_unit_test(an_empty_text_is_visible),
         cmocka_unit_test(a_line_is_cut_where_its_room_ends),
+        cmocka_unit_test(a_long_or_broken_text_still_ends_in_valid_json),
         cmocka_unit_test(levels_below_the_configured_one_are_off),
         cmocka_unit_test(a_written_line_ends_with_one_newline_even_where_it_is_cut),
         cmocka_unit_test(a_limit_lets_one_line_pass_in_its_interval_and_tells_the_rest),

@@ -1,7 +1,9 @@
 #include "runtime/origin.h"
 #include "unit/test.h"
 
-enum { NOW = 1000000 };
+enum {
+    NOW = 1000000
+};
 
 /* A stream that ends at (500, 70), its meta mark at 72, PostgreSQL at 60. */
 static struct origin_facts running(void)
