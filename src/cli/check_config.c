@@ -42,14 +42,16 @@ int cli_check_config(const struct cli_options *options)
 {
     struct config config;
     struct config_arguments arguments;
-    if (!cli_load_config(options, &config))
+    if (!cli_load_config(options, &config)) {
         return EXIT_FAILED; /* here the configuration is the subject, not the usage */
+    }
     cli_config_arguments(options, &arguments);
-    if (options->should_print)
+    if (options->should_print) {
         print_config(&config);
-    else
+    } else {
         (void)printf("%s: the configuration is good\n",
                      arguments.file != NULL ? arguments.file : "no file");
+    }
     int code = options->should_connect ? connect_all(&config) : EXIT_DONE;
     config_deinit(&config);
     return cli_finish_output(code);

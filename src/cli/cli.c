@@ -72,8 +72,9 @@ const struct cli_command cli_commands[] = {
 const struct cli_command *cli_command_find(const char *name)
 {
     for (const struct cli_command *command = cli_commands; command->name != NULL; command++) {
-        if (strcmp(command->name, name) == 0)
+        if (strcmp(command->name, name) == 0) {
             return command;
+        }
     }
     return NULL;
 }
@@ -105,8 +106,9 @@ int cli_fail(const char *what, const struct error *error)
 
 int cli_finish_output(int exit_code)
 {
-    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
         return exit_code;
+    }
     (void)fputs("standpipe: standard output: not everything could be written: give it room\n",
                 stderr);
     return EXIT_FAILED;
@@ -115,8 +117,9 @@ int cli_finish_output(int exit_code)
 void cli_config_arguments(const struct cli_options *options, struct config_arguments *arguments)
 {
     const char *file = options->file;
-    if (file == NULL && access(default_file, F_OK) == 0)
+    if (file == NULL && access(default_file, F_OK) == 0) {
         file = default_file;
+    }
     *arguments = (struct config_arguments){.file = file,
                                            .set = options->set,
                                            .set_count = options->set_count,
@@ -128,8 +131,9 @@ bool cli_load_config(const struct cli_options *options, struct config *config)
     struct config_arguments arguments;
     struct error error;
     cli_config_arguments(options, &arguments);
-    if (config_load(config, &arguments, &error))
+    if (config_load(config, &arguments, &error)) {
         return true;
+    }
     (void)cli_fail("configuration", &error);
     return false;
 }
@@ -138,8 +142,9 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
 {
     struct cli_options options;
     struct error error;
-    if (!cli_options_parse(&options, command, argc, argv, &error))
+    if (!cli_options_parse(&options, command, argc, argv, &error)) {
         return cli_fail(command->name, &error);
+    }
     int code = EXIT_DONE;
     if (options.is_help) {
         struct buffer page = {0};
@@ -169,13 +174,16 @@ int cli_main(int argc, char **argv)
         buffer_deinit(&usage);
         return EXIT_USAGE;
     }
-    if (is_any(argv[1], "-h", "--help"))
+    if (is_any(argv[1], "-h", "--help")) {
         return cli_help(&none);
-    if (is_any(argv[1], "-V", "--version"))
+    }
+    if (is_any(argv[1], "-V", "--version")) {
         return cli_version(&none);
+    }
     const struct cli_command *command = cli_command_find(argv[1]);
-    if (command != NULL)
+    if (command != NULL) {
         return run_command(command, argc - 1, argv + 1);
+    }
     struct error error;
     error_set(&error, ERROR_USAGE, "no such command: see `standpipe help`");
     return cli_fail(argv[1], &error);

@@ -91,8 +91,9 @@ static void print_frame(struct decode *decode)
 
 static bool refuse_input(const struct decode *decode, struct error *error, const char *why)
 {
-    if (ferror(decode->input) != 0)
+    if (ferror(decode->input) != 0) {
         why = strerror(errno);
+    }
     error_set(error, ERROR_INTERNAL, "%s: at byte %" PRIu64 ": %s", decode->name, decode->offset,
               why);
     return false;
@@ -117,10 +118,12 @@ static bool read_length(struct decode *decode, size_t *length, bool *is_end, str
         *is_end = count == 0 && ferror(decode->input) == 0;
         return *is_end || refuse_input(decode, error, "the input ends inside a length");
     }
-    for (size_t i = LENGTH_BYTES; i > 0; i--)
+    for (size_t i = LENGTH_BYTES; i > 0; i--) {
         *length = *length << BITS_PER_BYTE | (unsigned char)decode->frame.data[i - 1];
-    if (*length <= decode->max_frame_bytes)
+    }
+    if (*length <= decode->max_frame_bytes) {
         return true;
+    }
     error_set(error, ERROR_INTERNAL,
               "%s: at byte %" PRIu64 ": the length %zu is over the limit of %zu bytes: raise "
               "relay.max_frame_bytes, or check that the input is frames",
@@ -134,12 +137,15 @@ static bool read_frames(struct decode *decode, struct error *error)
         size_t length = 0;
         size_t count = 0;
         bool is_end = false;
-        if (!read_length(decode, &length, &is_end, error))
+        if (!read_length(decode, &length, &is_end, error)) {
             return false;
-        if (is_end)
+        }
+        if (is_end) {
             return true;
-        if (!read_bytes(decode, length, &count))
+        }
+        if (!read_bytes(decode, length, &count)) {
             return refuse_input(decode, error, "the input ends inside this frame");
+        }
         print_frame(decode);
         decode->offset += LENGTH_BYTES + length;
     }
@@ -165,21 +171,25 @@ int cli_decode(const struct cli_options *options)
 {
     struct decode decode = {.name = options->arguments[0], .input = stdin};
     struct config config;
-    if (!cli_load_config(options, &config))
+    if (!cli_load_config(options, &config)) {
         return EXIT_USAGE;
+    }
     int code = EXIT_FAILED;
     bool is_file = strcmp(decode.name, "-") != 0;
-    if (is_file)
+    if (is_file) {
         decode.input = fopen(decode.name, "re");
-    if (decode.input == NULL)
+    }
+    if (decode.input == NULL) {
         (void)fprintf(stderr,
                       "standpipe: decode: %s: %s: give a readable file, or - for standard "
                       "input\n",
                       decode.name, strerror(errno));
-    else
+    } else {
         code = decode_input(&decode, &config);
-    if (is_file && decode.input != NULL)
+    }
+    if (is_file && decode.input != NULL) {
         (void)fclose(decode.input);
+    }
     config_deinit(&config);
     return code;
 }

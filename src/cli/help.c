@@ -8,8 +8,9 @@ void help_append_usage(struct buffer *out)
     buffer_append_string(out,
                          "standpipe COMMAND [options]: an AT Protocol firehose into PostgreSQL, "
                          "through a Redis Stream\n\n");
-    for (const struct cli_command *command = cli_commands; command->name != NULL; command++)
+    for (const struct cli_command *command = cli_commands; command->name != NULL; command++) {
         buffer_append_format(out, "  %-13s %s\n", command->name, command->sentence);
+    }
     buffer_append_string(out, "\n`standpipe COMMAND --help` shows a command's options, `standpipe "
                               "help configuration` every key.\n"
                               "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 a "
@@ -21,8 +22,9 @@ void help_append_command(const struct cli_command *command, struct buffer *out)
     buffer_append_format(out, "standpipe %s %s\n%s\n\n", command->name, command->synopsis,
                          command->sentence);
     cli_options_describe(command, out);
-    if (command->details != NULL)
+    if (command->details != NULL) {
         buffer_append_format(out, "\n%s", command->details);
+    }
 }
 
 int cli_help(const struct cli_options *options)

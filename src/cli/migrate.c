@@ -7,8 +7,9 @@
 int cli_migrate(const struct cli_options *options)
 {
     struct config config;
-    if (!cli_load_config(options, &config))
+    if (!cli_load_config(options, &config)) {
         return EXIT_USAGE;
+    }
     struct migrations_options migrations = {
         .conninfo = config.postgres.url,
         .schema = config.postgres.schema,

@@ -60,11 +60,12 @@ static void fill_long_options(struct option *options, const struct cli_command *
 {
     size_t count = 0;
     for (size_t i = 0; i < ROW_COUNT; i++) {
-        if (is_accepted(&rows[i], command))
+        if (is_accepted(&rows[i], command)) {
             options[count++] = (struct option){
                 .name = rows[i].name,
                 .has_arg = rows[i].type == VALUE_NONE ? no_argument : required_argument,
                 .val = rows[i].letter};
+        }
     }
     options[count] = (struct option){0};
 }
@@ -73,8 +74,9 @@ static void store(struct cli_options *options, int letter, const char *value)
 {
     for (size_t i = 0; i < ROW_COUNT; i++) {
         char *field = (char *)options + rows[i].offset;
-        if (rows[i].letter != letter)
+        if (rows[i].letter != letter) {
             continue;
+        }
         switch (rows[i].type) {
         case VALUE_NONE:
             *(bool *)field = true;
@@ -107,10 +109,12 @@ static bool read_options(struct cli_options *options, const struct cli_command *
     optind = 0; /* glibc: start over */
     // NOLINTNEXTLINE(concurrency-mt-unsafe): the main thread, before any other
     while ((letter = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
-        if (letter == ':')
+        if (letter == ':') {
             return refuse(error, command, argv[optind - 1], "a value is missing");
-        if (letter == '?')
+        }
+        if (letter == '?') {
             return refuse(error, command, argv[optind - 1], "this option is unknown");
+        }
         store(options, letter, optarg);
     }
     options->arguments = argv + optind;
@@ -121,13 +125,16 @@ static bool read_options(struct cli_options *options, const struct cli_command *
 static bool check_count(const struct cli_options *options, const struct cli_command *command,
                         struct error *error)
 {
-    if (options->is_help)
+    if (options->is_help) {
         return true;
-    if (options->argument_count > command->arguments_max)
+    }
+    if (options->argument_count > command->arguments_max) {
         return refuse(error, command, options->arguments[command->arguments_max],
                       "one argument too many");
-    if (options->argument_count < command->arguments_min)
+    }
+    if (options->argument_count < command->arguments_min) {
         return refuse(error, command, command->synopsis, "an argument is missing");
+    }
     return true;
 }
 
@@ -136,8 +143,9 @@ bool cli_options_parse(struct cli_options *options, const struct cli_command *co
 {
     *options = (struct cli_options){0};
     options->set = memory_allocate((size_t)argc * sizeof(*options->set));
-    if (read_options(options, command, argc, argv, error) && check_count(options, command, error))
+    if (read_options(options, command, argc, argv, error) && check_count(options, command, error)) {
         return true;
+    }
     cli_options_deinit(options);
     return false;
 }
@@ -155,22 +163,25 @@ static void append_option(struct buffer *out, const struct option_row *row)
         SENTENCE_COLUMN = 32
     };
     bool has_letter = row->letter == 'c' || row->letter == 'h';
-    if (has_letter)
+    if (has_letter) {
         buffer_append_format(out, "  -%c, --%s", row->letter, row->name);
-    else
+    } else {
         buffer_append_format(out, "      --%s", row->name);
-    if (row->value_name != NULL)
+    }
+    if (row->value_name != NULL) {
         buffer_append_format(out, " %s", row->value_name);
-    do
+    }
+    do {
         buffer_append_byte(out, ' ');
-    while (out->size - start < SENTENCE_COLUMN);
+    } while (out->size - start < SENTENCE_COLUMN);
     buffer_append_format(out, "%s\n", row->sentence);
 }
 
 void cli_options_describe(const struct cli_command *command, struct buffer *out)
 {
     for (size_t i = 0; i < ROW_COUNT; i++) {
-        if (is_accepted(&rows[i], command))
+        if (is_accepted(&rows[i], command)) {
             append_option(out, &rows[i]);
+        }
     }
 }

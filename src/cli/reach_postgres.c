@@ -8,10 +8,11 @@ static void append_line(struct buffer *out, const char *message)
 {
     struct slice rest = text_trim(slice_from_string(message));
     for (size_t i = 0; i < rest.size; i++) {
-        if (rest.data[i] == '\n')
+        if (rest.data[i] == '\n') {
             buffer_append_string(out, "; ");
-        else if (rest.data[i] != '\t')
+        } else if (rest.data[i] != '\t') {
             buffer_append_byte(out, rest.data[i]);
+        }
     }
 }
 

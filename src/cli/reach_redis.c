@@ -48,9 +48,10 @@ static bool ask(redisContext *context, int count, const char **words, struct err
     bool is_good = reply->type != REDIS_REPLY_ERROR;
     bool is_busy = !is_good && (strncmp(reply->str, "LOADING", sizeof("LOADING") - 1) == 0 ||
                                 strncmp(reply->str, "BUSY", sizeof("BUSY") - 1) == 0);
-    if (!is_good)
+    if (!is_good) {
         error_set(error, is_busy ? ERROR_UNREACHABLE : ERROR_REFUSED, "%s: %s: check redis.url",
                   words[0], reply->str);
+    }
     freeReplyObject(reply);
     return is_good;
 }
@@ -59,8 +60,9 @@ static bool log_in(redisContext *context, const struct redis_address *address, s
 {
     const char *with_user[] = {"AUTH", address->user, address->password};
     const char *without_user[] = {"AUTH", address->password};
-    if (address->password == NULL)
+    if (address->password == NULL) {
         return true;
+    }
     return address->user != NULL ? ask(context, 3, with_user, error)
                                  : ask(context, 2, without_user, error);
 }
@@ -89,22 +91,25 @@ static bool talk(redisContext *context, const struct redis_address *address, str
 bool reach_redis(const struct config *config, struct buffer *found, struct error *error)
 {
     struct redis_address address;
-    if (!redis_address_parse(&address, slice_from_string(config->redis.url), error))
+    if (!redis_address_parse(&address, slice_from_string(config->redis.url), error)) {
         return false;
+    }
     redisContext *context = address.path != NULL
                                 ? redisConnectUnixWithTimeout(address.path, timeout)
                                 : redisConnectWithTimeout(address.host, address.port, timeout);
     bool is_good = false;
-    if (context == NULL)
+    if (context == NULL) {
         error_set(error, ERROR_INTERNAL, "no memory for a connection");
-    else
+    } else {
         is_good = talk(context, &address, error);
+    }
     if (is_good) {
         url_mask(slice_from_string(config->redis.url), found);
         buffer_append_string(found, " answers PING");
     }
-    if (context != NULL)
+    if (context != NULL) {
         redisFree(context);
+    }
     redis_address_deinit(&address);
     return is_good;
 }

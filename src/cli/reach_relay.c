@@ -22,12 +22,15 @@ static int wait_connected(int descriptor, uint64_t deadline_ms)
         int count = now_ms < deadline_ms ? poll(&event, 1, (int)(deadline_ms - now_ms)) : 0;
         int fault = 0;
         socklen_t size = sizeof(fault);
-        if (count == 0)
+        if (count == 0) {
             return ETIMEDOUT;
-        if (count < 0 && errno == EINTR)
+        }
+        if (count < 0 && errno == EINTR) {
             continue;
-        if (count < 0 || getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &fault, &size) != 0)
+        }
+        if (count < 0 || getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &fault, &size) != 0) {
             return errno;
+        }
         return fault;
     }
 }
@@ -36,11 +39,13 @@ static int try_address(const struct addrinfo *address, uint64_t deadline_ms)
 {
     int descriptor = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
                             address->ai_protocol);
-    if (descriptor < 0)
+    if (descriptor < 0) {
         return errno;
+    }
     int fault = 0;
-    if (connect(descriptor, address->ai_addr, address->ai_addrlen) != 0)
+    if (connect(descriptor, address->ai_addr, address->ai_addrlen) != 0) {
         fault = errno == EINPROGRESS ? wait_connected(descriptor, deadline_ms) : errno;
+    }
     (void)close(descriptor);
     return fault;
 }
@@ -58,12 +63,14 @@ static bool try_all(const char *host, const char *port, struct error *error)
     int fault = EADDRNOTAVAIL;
     uint64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
     for (const struct addrinfo *address = found; address != NULL && fault != 0;
-         address = address->ai_next)
+         address = address->ai_next) {
         fault = try_address(address, deadline_ms);
+    }
     freeaddrinfo(found);
-    if (fault != 0)
+    if (fault != 0) {
         error_set(error, ERROR_UNREACHABLE, "%s port %s: %s: check relay.url and the network", host,
                   port, strerror(fault));
+    }
     return fault == 0;
 }
 
@@ -82,9 +89,10 @@ bool reach_relay(const struct config *config, struct buffer *found, struct error
     buffer_append_format(&host, "%u", parts.has_port ? (unsigned)parts.port : is_tls ? 443U : 80U);
     buffer_append_byte(&host, '\0');
     is_good = try_all(host.data, host.data + port, error);
-    if (is_good)
+    if (is_good) {
         buffer_append_format(found, "%s port %s takes TCP connections", host.data,
                              host.data + port);
+    }
     buffer_deinit(&host);
     buffer_deinit(&authority);
     return is_good;

@@ -5,8 +5,9 @@
 int cli_run(const struct cli_options *options)
 {
     struct config config;
-    if (!cli_load_config(options, &config))
+    if (!cli_load_config(options, &config)) {
         return EXIT_USAGE;
+    }
     log_configure(config.log.level, config.log.format);
     struct error error = {0};
     bool has_run = daemon_run(&config, &error);

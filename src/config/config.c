@@ -27,8 +27,9 @@ static void append_shown(struct buffer *out, const char *value)
         buffer_append_string(out, "...");
     }
     for (size_t i = start; i < out->size; i++) {
-        if ((unsigned char)out->data[i] < ' ' || out->data[i] == 0x7f)
+        if ((unsigned char)out->data[i] < ' ' || out->data[i] == 0x7f) {
             out->data[i] = '?';
+        }
     }
 }
 
@@ -69,15 +70,17 @@ void config_unknown_key(struct error *error, const char *origin, struct slice se
         bool is_wanted = is_section ? slice_equals(slice_from_string(key->section), section)
                                     : strcmp(shown, last) != 0;
         last = shown;
-        if (is_wanted)
+        if (is_wanted) {
             buffer_append_format(&names, names.size > 0 ? ", %s" : "%s", shown);
+        }
     }
-    if (is_section)
+    if (is_section) {
         error_set(error, ERROR_USAGE, "%s: %.*s: unknown key in [%.*s]: allowed are %.*s", origin,
                   SLICE_ARGS(name), SLICE_ARGS(section), SLICE_ARGS(buffer_slice(&names)));
-    else
+    } else {
         error_set(error, ERROR_USAGE, "%s: %.*s: unknown section [%.*s]: allowed are %.*s", origin,
                   SLICE_ARGS(name), SLICE_ARGS(section), SLICE_ARGS(buffer_slice(&names)));
+    }
     buffer_deinit(&names);
 }
 
@@ -85,8 +88,9 @@ static void set_defaults(struct config *config)
 {
     struct error error;
     for (size_t i = 0; i < config_key_count; i++) {
-        if (!config_assign(config, &config_keys[i], config_keys[i].initial, "default", &error))
+        if (!config_assign(config, &config_keys[i], config_keys[i].initial, "default", &error)) {
             panic(__FILE__, __LINE__, error.text);
+        }
     }
 }
 
@@ -115,28 +119,35 @@ static bool read_set(struct config *config, const char *text, struct error *erro
 static bool read_sources(struct config *config, const struct config_arguments *arguments,
                          struct error *error)
 {
-    if (arguments->file != NULL && !config_read_file(config, arguments->file, error))
+    if (arguments->file != NULL && !config_read_file(config, arguments->file, error)) {
         return false;
-    if (!config_read_environment(config, arguments->environment, error))
+    }
+    if (!config_read_environment(config, arguments->environment, error)) {
         return false;
+    }
     for (size_t i = 0; i < arguments->set_count; i++) {
-        if (!read_set(config, arguments->set[i], error))
+        if (!read_set(config, arguments->set[i], error)) {
             return false;
+        }
     }
     return true;
 }
 
 static void resolve(struct config *config)
 {
-    if (config->workers.threads == 0)
+    if (config->workers.threads == 0) {
         config->workers.threads = cores_allowed();
-    if (config->postgres.connections == 0)
+    }
+    if (config->postgres.connections == 0) {
         config->postgres.connections = config->workers.threads * CONNECTIONS_PER_THREAD;
-    if (config->workers.consumer_id[0] != '\0')
+    }
+    if (config->workers.consumer_id[0] != '\0') {
         return;
+    }
     char host[HOST_NAME_SIZE] = "";
-    if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0')
+    if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0') {
         (void)strcpy(host, "standpipe");
+    }
     free(config->workers.consumer_id);
     config->workers.consumer_id = memory_copy_string(host);
 }
@@ -144,16 +155,18 @@ static void resolve(struct config *config)
 static bool list_has(const struct config_list *list, const char *item)
 {
     for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->items[i], item) == 0)
+        if (strcmp(list->items[i], item) == 0) {
             return true;
+        }
     }
     return false;
 }
 
 static bool check_file(const char *key, const char *path, struct error *error)
 {
-    if (path == NULL || access(path, R_OK) == 0)
+    if (path == NULL || access(path, R_OK) == 0) {
         return true;
+    }
     error_set(error, ERROR_USAGE, "%s = %s: cannot be read: %s: give a readable file", key, path,
               strerror(errno));
     return false;
@@ -164,19 +177,21 @@ static bool check(const struct config *config, struct error *error)
 {
     const struct config_stream *stream = &config->stream;
     const char *why = NULL;
-    if (strcmp(stream->key, stream->dead_letter_key) == 0)
+    if (strcmp(stream->key, stream->dead_letter_key) == 0) {
         why = "stream.dead_letter_key is stream.key: dead letters need a stream of their own";
-    else if (stream->trim_groups.count > 0 && !list_has(&stream->trim_groups, stream->group))
+    } else if (stream->trim_groups.count > 0 && !list_has(&stream->trim_groups, stream->group)) {
         why = "stream.trim_groups leaves stream.group out: trimming would not wait for our own "
               "workers: add it";
-    else if (config->postgres.connections < config->workers.threads)
+    } else if (config->postgres.connections < config->workers.threads) {
         why = "postgres.connections is less than workers.threads: each thread needs one: raise it, "
               "or lower workers.threads";
-    else if (config->alerts.depth_warning > config->alerts.depth_critical)
+    } else if (config->alerts.depth_warning > config->alerts.depth_critical) {
         why = "alerts.depth_warning is more than alerts.depth_critical: lower it";
-    if (why == NULL)
+    }
+    if (why == NULL) {
         return check_file("relay.ca_file", config->relay.ca_file, error) &&
                check_file("http.token_file", config->http.token_file, error);
+    }
     error_set(error, ERROR_USAGE, "%s", why);
     return false;
 }
@@ -188,8 +203,9 @@ bool config_load(struct config *config, const struct config_arguments *arguments
     set_defaults(config);
     if (read_sources(config, arguments, error)) {
         resolve(config);
-        if (check(config, error))
+        if (check(config, error)) {
             return true;
+        }
     }
     config_deinit(config);
     return false;
@@ -200,8 +216,9 @@ void config_deinit(struct config *config)
     struct config_sources *sources = config->sources;
     for (size_t i = 0; i < config_key_count; i++) {
         config_value_free(config, &config_keys[i]);
-        if (sources != NULL)
+        if (sources != NULL) {
             free(sources->origins[i]);
+        }
     }
     free(sources);
     *config = (struct config){0};

@@ -18,8 +18,9 @@ static const char *look_up(const char *const *environment, struct slice name)
 {
     for (; environment != NULL && *environment != NULL; environment++) {
         struct slice entry = slice_from_string(*environment);
-        if (slice_starts_with(entry, name) && entry.data[name.size] == '=')
+        if (slice_starts_with(entry, name) && entry.data[name.size] == '=') {
             return entry.data + name.size + 1;
+        }
     }
     return NULL;
 }
@@ -51,10 +52,11 @@ static char *listen_with_port(const struct config *config, const char *port)
     struct buffer listen = {0};
     struct slice current = slice_from_string(config->http.listen);
     size_t colon = text_find_last(current, ':');
-    if (colon < current.size)
+    if (colon < current.size) {
         buffer_append(&listen, current.data, colon);
-    else
+    } else {
         buffer_append_string(&listen, "0.0.0.0");
+    }
     buffer_append_format(&listen, ":%s", port);
     buffer_append_byte(&listen, '\0');
     return listen.data;
@@ -65,8 +67,9 @@ static bool assign_value(struct config *config, const struct config_key *key, co
 {
     char origin[ORIGIN_SIZE];
     (void)snprintf(origin, sizeof(origin), "environment %s", name);
-    if (key->type != KEY_LISTEN || strcmp(name, "PORT") != 0)
+    if (key->type != KEY_LISTEN || strcmp(name, "PORT") != 0) {
         return config_assign(config, key, value, origin, error);
+    }
     char *listen = listen_with_port(config, value);
     bool is_good = config_assign(config, key, listen, origin, error);
     free(listen);
@@ -82,17 +85,20 @@ static bool read_variable(struct config *config, const struct config_key *key, c
     const char *value = look_up(environment, slice_from_string(name));
     const char *path = look_up(environment, buffer_slice(&file_name));
     buffer_deinit(&file_name);
-    if (value != NULL && *value == '\0' && !may_be_empty)
+    if (value != NULL && *value == '\0' && !may_be_empty) {
         value = NULL;
-    if (path != NULL && *path == '\0')
+    }
+    if (path != NULL && *path == '\0') {
         path = NULL;
+    }
     if (value != NULL && path != NULL) {
         error_set(error, ERROR_USAGE, "environment: %s and %s_FILE are both set: keep one", name,
                   name);
         return false;
     }
-    if (path != NULL)
+    if (path != NULL) {
         return assign_from_file(config, key, name, path, error);
+    }
     return value == NULL || assign_value(config, key, name, value, error);
 }
 
@@ -136,8 +142,9 @@ static bool check_names(const char *const *environment, struct error *error)
         size_t equals = text_find(entry, '=');
         struct slice name = slice_of(entry.data, equals);
         if (!slice_starts_with(name, prefix) || equals == entry.size || is_known(name) ||
-            is_kubernetes_service(name, slice_skip(entry, equals + 1)))
+            is_kubernetes_service(name, slice_skip(entry, equals + 1))) {
             continue;
+        }
         error_set(error, ERROR_USAGE,
                   "environment %.*s: no key has this name: use STANDPIPE_<SECTION>_<KEY> "
                   "(see `standpipe help configuration`), or unset it",
@@ -153,9 +160,10 @@ bool config_read_environment(struct config *config, const char *const *environme
 {
     bool is_good = check_names(environment, error);
     for (size_t i = 0; i < config_key_count && is_good; i++) {
-        if (config_keys[i].legacy != NULL)
+        if (config_keys[i].legacy != NULL) {
             is_good = read_variable(config, &config_keys[i], config_keys[i].legacy, false,
                                     environment, error);
+        }
     }
     for (size_t i = 0; i < config_key_count && is_good; i++) {
         struct buffer name = {0};

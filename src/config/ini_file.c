@@ -40,8 +40,9 @@ static void widen_lines(void)
 
 static void fail(struct ini_source *source, const char *why)
 {
-    if (source->fault_line != 0)
+    if (source->fault_line != 0) {
         return;
+    }
     source->fault_line = source->line;
     error_set(source->error, ERROR_USAGE, "%s:%u: %s", source->path, source->line, why);
 }
@@ -59,12 +60,14 @@ static struct slice take_line(struct ini_source *source)
 static char *read_line(char *text, int size, void *context)
 {
     struct ini_source *source = context;
-    if (source->fault_line != 0 || source->rest.size == 0)
+    if (source->fault_line != 0 || source->rest.size == 0) {
         return NULL;
+    }
     struct slice line = take_line(source);
     bool is_comment = line.size > 0 && (line.data[0] == '#' || line.data[0] == ';');
-    if (is_comment)
+    if (is_comment) {
         line.size = 0;
+    }
     if (text_find(line, '\0') < line.size) {
         fail(source, "a zero byte stands in the line: this is no text file");
         return NULL;
@@ -76,8 +79,9 @@ static char *read_line(char *text, int size, void *context)
         fail(source, why);
         return NULL;
     }
-    if (line.size > 0)
+    if (line.size > 0) {
         memcpy(text, line.data, line.size);
+    }
     text[line.size] = '\n';
     text[line.size + 1] = '\0';
     return text;
@@ -87,8 +91,9 @@ static int on_value(void *context, const char *section, const char *name, const 
 {
     struct ini_source *source = context;
     char origin[BLOCK];
-    if (source->fault_line != 0)
+    if (source->fault_line != 0) {
         return 0;
+    }
     (void)snprintf(origin, sizeof(origin), "%s:%u", source->path, source->line);
     const struct config_key *key =
         config_key_find(slice_from_string(section), slice_from_string(name));
@@ -106,8 +111,9 @@ static int on_value(void *context, const char *section, const char *name, const 
         return 0;
     }
     *seen = source->line;
-    if (config_assign(source->config, key, value, origin, source->error))
+    if (config_assign(source->config, key, value, origin, source->error)) {
         return 1;
+    }
     source->fault_line = source->line;
     return 0;
 }
@@ -126,10 +132,11 @@ bool config_read_whole(const char *path, size_t limit, struct buffer *out, struc
     } while (count > 0 && out->size <= limit);
     int fault = ferror(file) != 0 ? errno : 0;
     (void)fclose(file);
-    if (fault != 0)
+    if (fault != 0) {
         error_set(error, ERROR_USAGE, "%s: cannot be read: %s", path, strerror(fault));
-    else if (out->size > limit)
+    } else if (out->size > limit) {
         error_set(error, ERROR_USAGE, "%s: is too large: allowed are %zu bytes", path, limit);
+    }
     return fault == 0 && out->size <= limit;
 }
 
@@ -139,10 +146,12 @@ static bool parse(struct ini_source *source)
     int bad_line = ini_parse_stream(read_line, source, on_value, source);
     bool is_ours =
         source->fault_line != 0 && (bad_line <= 0 || source->fault_line <= (unsigned)bad_line);
-    if (is_ours)
+    if (is_ours) {
         return false;
-    if (bad_line == 0)
+    }
+    if (bad_line == 0) {
         return true;
+    }
     source->line = bad_line > 0 ? (unsigned)bad_line : source->line;
     source->fault_line = 0;
     fail(source, "the line is neither [section] nor key = value: correct it, or start it with #");
@@ -155,8 +164,9 @@ bool config_read_file(struct config *config, const char *path, struct error *err
     bool is_good = config_read_whole(path, FILE_LIMIT, &text, error);
     if (is_good) {
         struct slice rest = buffer_slice(&text);
-        if (slice_starts_with(rest, SLICE("\xEF\xBB\xBF")))
+        if (slice_starts_with(rest, SLICE("\xEF\xBB\xBF"))) {
             rest = slice_skip(rest, 3);
+        }
         struct ini_source source = {.config = config, .error = error, .path = path, .rest = rest};
         is_good = parse(&source);
     }

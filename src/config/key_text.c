@@ -12,8 +12,9 @@ const struct config_key *config_key_find(struct slice section, struct slice name
 {
     for (size_t i = 0; i < config_key_count; i++) {
         if (slice_equals(slice_from_string(config_keys[i].section), section) &&
-            slice_equals(slice_from_string(config_keys[i].name), name))
+            slice_equals(slice_from_string(config_keys[i].name), name)) {
             return &config_keys[i];
+        }
     }
     return NULL;
 }
@@ -21,16 +22,18 @@ const struct config_key *config_key_find(struct slice section, struct slice name
 bool config_section_exists(struct slice section)
 {
     for (size_t i = 0; i < config_key_count; i++) {
-        if (slice_equals(slice_from_string(config_keys[i].section), section))
+        if (slice_equals(slice_from_string(config_keys[i].section), section)) {
             return true;
+        }
     }
     return false;
 }
 
 static void append_upper(struct buffer *out, const char *text)
 {
-    for (; *text != '\0'; text++)
+    for (; *text != '\0'; text++) {
         buffer_append_byte(out, text_upper(*text));
+    }
 }
 
 void config_key_environment_name(const struct config_key *key, struct buffer *out)
@@ -56,19 +59,22 @@ static void append_size(struct buffer *out, uint64_t bytes)
 static void append_choices(struct buffer *out, const char *const *choices)
 {
     for (size_t i = 0; choices[i] != NULL; i++) {
-        if (i > 0)
+        if (i > 0) {
             buffer_append_string(out, choices[i + 1] == NULL ? " or " : ", ");
+        }
         buffer_append_string(out, choices[i]);
     }
 }
 
 static void append_range(struct buffer *out, const struct config_key *key)
 {
-    if (key->is_automatic)
+    if (key->is_automatic) {
         buffer_append_string(out, "auto, or ");
+    }
     buffer_append_format(out, "%" PRIu64 " to %" PRIu64, key->minimum, key->maximum);
-    if (key->unit != NULL)
+    if (key->unit != NULL) {
         buffer_append_format(out, " %s", key->unit);
+    }
 }
 
 void config_key_allowed(const struct config_key *key, struct buffer *out)

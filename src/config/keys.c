@@ -47,7 +47,8 @@ const struct config_key config_keys[] = {
      .allowed = "saved, live, oldest or a sequence number",
      .apply = CONFIG_APPLY_RESTART,
      .sentence = "Where to start: the saved cursor (where there is none: live), live, the oldest "
-                 "that the relay still has, or a sequence number."},
+                 "that the relay still has (0 says the same), or after a sequence number. All but "
+                 "saved are obeyed at each start of the process, once."},
     {.section = "relay",
      .name = "idle_timeout_ms",
      .type = KEY_NUMBER,

@@ -27,8 +27,9 @@ static bool refuse(struct error *error, const char *why)
 
 static int hex_value(char digit)
 {
-    if (digit >= '0' && digit <= '9')
+    if (digit >= '0' && digit <= '9') {
         return digit - '0';
+    }
     char lower = text_lower(digit);
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + HEX_LETTER : -1;
 }
@@ -61,10 +62,12 @@ static char *decode(struct slice text)
 static bool parse_database(struct redis_address *address, struct slice text)
 {
     uint64_t number = 0;
-    if (text.size == 0)
+    if (text.size == 0) {
         return true;
-    if (!text_parse_number(text, &number) || number > DATABASE_MAX)
+    }
+    if (!text_parse_number(text, &number) || number > DATABASE_MAX) {
         return false;
+    }
     address->database = (uint32_t)number;
     return true;
 }
@@ -73,10 +76,12 @@ static bool parse_database(struct redis_address *address, struct slice text)
 static bool parse_user(struct redis_address *address, struct slice text)
 {
     size_t colon = text_find(text, ':');
-    if (colon > 0 && (address->user = decode(slice_of(text.data, colon))) == NULL)
+    if (colon > 0 && (address->user = decode(slice_of(text.data, colon))) == NULL) {
         return false;
-    if (colon == text.size)
+    }
+    if (colon == text.size) {
         return true;
+    }
     address->password = decode(slice_skip(text, colon + 1));
     return address->password != NULL;
 }
@@ -85,17 +90,21 @@ static bool parse_path(struct redis_address *address, struct slice rest, struct 
 {
     size_t query = text_find(rest, '?');
     struct slice path = slice_of(rest.data, query);
-    if (path.size < 2 || path.data[0] != '/')
+    if (path.size < 2 || path.data[0] != '/') {
         return refuse(error, "the path of the socket is missing");
+    }
     address->path = decode(path);
-    if (address->path == NULL)
+    if (address->path == NULL) {
         return refuse(error, "the percent-encoding is wrong");
-    if (query == rest.size)
+    }
+    if (query == rest.size) {
         return true;
+    }
     struct slice value = slice_skip(rest, query + 1);
     if (!slice_starts_with(value, SLICE("db=")) ||
-        !parse_database(address, slice_skip(value, sizeof("db=") - 1)))
+        !parse_database(address, slice_skip(value, sizeof("db=") - 1))) {
         return refuse(error, "the query is not db=number");
+    }
     return true;
 }
 
@@ -106,33 +115,41 @@ static bool parse_network(struct redis_address *address, struct slice rest, stru
     struct slice database = slash < rest.size ? slice_skip(rest, slash + 1) : SLICE("");
     size_t at = text_find_last(authority, '@');
     if (at < authority.size) {
-        if (!parse_user(address, slice_of(authority.data, at)))
+        if (!parse_user(address, slice_of(authority.data, at))) {
             return refuse(error, "the percent-encoding of user or password is wrong");
+        }
         authority = slice_skip(authority, at + 1);
     }
     struct text_authority parts;
     if (!text_parse_authority(authority, &parts) || parts.host.size == 0 ||
-        text_find(parts.host, '*') < parts.host.size || (parts.has_port && parts.port == 0))
+        text_find(parts.host, '*') < parts.host.size || (parts.has_port && parts.port == 0)) {
         return refuse(error, "host or port is wrong (is a / or @ of the password %-encoded?)");
-    if (!parse_database(address, database))
+    }
+    if (!parse_database(address, database)) {
         return refuse(error, "the database is no number");
+    }
     address->host = decode(parts.host);
-    if (address->host == NULL)
+    if (address->host == NULL) {
         return refuse(error, "the host is wrong");
+    }
     address->port = parts.has_port ? parts.port : PORT_REDIS;
     return true;
 }
 
 static bool parse(struct redis_address *address, struct slice url, struct error *error)
 {
-    if (!text_is_printable(url))
+    if (!text_is_printable(url)) {
         return refuse(error, "a blank or control character stands in it");
-    if (text_starts_ignoring_case(url, "unix://"))
+    }
+    if (text_starts_ignoring_case(url, "unix://")) {
         return parse_path(address, slice_skip(url, sizeof("unix://") - 1), error);
-    if (text_starts_ignoring_case(url, "redis://"))
+    }
+    if (text_starts_ignoring_case(url, "redis://")) {
         return parse_network(address, slice_skip(url, sizeof("redis://") - 1), error);
-    if (!text_starts_ignoring_case(url, "rediss://"))
+    }
+    if (!text_starts_ignoring_case(url, "rediss://")) {
         return refuse(error, "the scheme is unknown");
+    }
     if (!has_redis_tls) {
         error_set(error, ERROR_USAGE,
                   "this build has no TLS for Redis (hiredis_ssl, from Debian 13 on): use redis:// "
@@ -146,8 +163,9 @@ static bool parse(struct redis_address *address, struct slice url, struct error 
 bool redis_address_parse(struct redis_address *address, struct slice url, struct error *error)
 {
     *address = (struct redis_address){0};
-    if (parse(address, url, error))
+    if (parse(address, url, error)) {
         return true;
+    }
     redis_address_deinit(address);
     return false;
 }

@@ -48,13 +48,16 @@ static bool check_rest(struct slice rest, struct error *error)
 
 static void append_path(struct buffer *out, struct slice path)
 {
-    while (path.size > 0 && path.data[path.size - 1] == '/')
+    while (path.size > 0 && path.data[path.size - 1] == '/') {
         path.size--;
+    }
     buffer_append_slice(out, path);
-    if (ends_with(path, xrpc_method))
+    if (ends_with(path, xrpc_method)) {
         return;
-    if (!ends_with(path, xrpc_prefix))
+    }
+    if (!ends_with(path, xrpc_prefix)) {
         buffer_append_string(out, xrpc_prefix);
+    }
     buffer_append_string(out, xrpc_method);
 }
 
@@ -62,11 +65,13 @@ static void append_authority(struct buffer *out, const struct text_authority *au
                              bool is_tls)
 {
     buffer_append_string(out, authority->is_bracketed ? "[" : "");
-    for (size_t i = 0; i < authority->host.size; i++)
+    for (size_t i = 0; i < authority->host.size; i++) {
         buffer_append_byte(out, text_lower(authority->host.data[i]));
+    }
     buffer_append_string(out, authority->is_bracketed ? "]" : "");
-    if (authority->has_port && authority->port != (is_tls ? PORT_WSS : PORT_WS))
+    if (authority->has_port && authority->port != (is_tls ? PORT_WSS : PORT_WS)) {
         buffer_append_format(out, ":%u", (unsigned)authority->port);
+    }
 }
 
 bool relay_url_normalize(struct slice url, struct buffer *out, struct error *error)
@@ -78,8 +83,9 @@ bool relay_url_normalize(struct slice url, struct buffer *out, struct error *err
         error_set(error, ERROR_USAGE, "a blank or control character stands in it: take it out");
         return false;
     }
-    if (!take_scheme(&rest, &is_tls, error) || !check_rest(rest, error))
+    if (!take_scheme(&rest, &is_tls, error) || !check_rest(rest, error)) {
         return false;
+    }
     size_t slash = text_find(rest, '/');
     if (!text_parse_authority(slice_of(rest.data, slash), &authority) || authority.host.size == 0 ||
         text_find(authority.host, '*') < authority.host.size ||

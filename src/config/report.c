@@ -48,8 +48,9 @@ void config_compare(const struct config *before, const struct config *after,
         const struct config_key *key = &config_keys[i];
         struct buffer old_value = {0};
         struct buffer new_value = {0};
-        if (is_same(before, after, key))
+        if (is_same(before, after, key)) {
             continue;
+        }
         append_masked(before, key, &old_value);
         append_masked(after, key, &new_value);
         on_change(owner, &(struct config_change){.section = key->section,
@@ -65,10 +66,12 @@ void config_compare(const struct config *before, const struct config *after,
 static void append_default(struct buffer *out, const struct config_key *key)
 {
     bool is_empty = key->initial[0] == '\0';
-    if (!is_empty)
+    if (!is_empty) {
         buffer_append_format(out, "`%s`", key->initial);
-    if (key->initial_words != NULL)
+    }
+    if (key->initial_words != NULL) {
         buffer_append_format(out, is_empty ? "(%s)" : " (%s)", key->initial_words);
+    }
 }
 
 static void append_names(struct buffer *out, const struct config_key *key)
@@ -76,8 +79,9 @@ static void append_names(struct buffer *out, const struct config_key *key)
     buffer_append_byte(out, '`');
     config_key_environment_name(key, out);
     buffer_append_byte(out, '`');
-    if (key->legacy != NULL)
+    if (key->legacy != NULL) {
         buffer_append_format(out, ", `%s`", key->legacy);
+    }
 }
 
 static void append_row(struct buffer *out, const struct config_key *key)
@@ -124,8 +128,9 @@ void config_reference(struct buffer *out)
     buffer_append_string(out, introduction);
     for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *key = &config_keys[i];
-        if (strcmp(section, key->section) != 0)
+        if (strcmp(section, key->section) != 0) {
             buffer_append_format(out, "\n## [%s]\n\n%s", key->section, table_head);
+        }
         section = key->section;
         append_row(out, key);
     }

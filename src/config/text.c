@@ -15,10 +15,12 @@ static bool is_blank(char byte)
 
 struct slice text_trim(struct slice text)
 {
-    while (text.size > 0 && is_blank(text.data[0]))
+    while (text.size > 0 && is_blank(text.data[0])) {
         text = slice_skip(text, 1);
-    while (text.size > 0 && is_blank(text.data[text.size - 1]))
+    }
+    while (text.size > 0 && is_blank(text.data[text.size - 1])) {
         text.size--;
+    }
     return text;
 }
 
@@ -36,14 +38,17 @@ bool text_equals_ignoring_case(struct slice text, const char *word)
 bool text_parse_number(struct slice text, uint64_t *number)
 {
     uint64_t value = 0;
-    if (text.size == 0)
+    if (text.size == 0) {
         return false;
+    }
     for (size_t i = 0; i < text.size; i++) {
-        if (!isdigit((unsigned char)text.data[i]))
+        if (!isdigit((unsigned char)text.data[i])) {
             return false;
+        }
         uint64_t digit = (uint64_t)(text.data[i] - '0');
-        if (value > (UINT64_MAX - digit) / 10)
+        if (value > (UINT64_MAX - digit) / 10) {
             return false;
+        }
         value = value * 10 + digit;
     }
     *number = value;
@@ -54,11 +59,13 @@ static bool unit_factor(struct slice unit, uint64_t *factor)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     *factor = 1;
-    if (unit.size == 0)
+    if (unit.size == 0) {
         return true;
+    }
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (text_equals_ignoring_case(unit, units[i]))
+        if (text_equals_ignoring_case(unit, units[i])) {
             return true;
+        }
         *factor *= SIZE_STEP;
     }
     return false;
@@ -67,13 +74,15 @@ static bool unit_factor(struct slice unit, uint64_t *factor)
 bool text_parse_size(struct slice text, uint64_t *bytes)
 {
     size_t digits = 0;
-    while (digits < text.size && isdigit((unsigned char)text.data[digits]))
+    while (digits < text.size && isdigit((unsigned char)text.data[digits])) {
         digits++;
+    }
     uint64_t count = 0;
     uint64_t factor = 0;
     if (!text_parse_number(slice_of(text.data, digits), &count) ||
-        !unit_factor(text_trim(slice_skip(text, digits)), &factor) || count > UINT64_MAX / factor)
+        !unit_factor(text_trim(slice_skip(text, digits)), &factor) || count > UINT64_MAX / factor) {
         return false;
+    }
     *bytes = count * factor;
     return true;
 }
@@ -81,8 +90,9 @@ bool text_parse_size(struct slice text, uint64_t *bytes)
 size_t text_find(struct slice text, char byte)
 {
     for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] == byte)
+        if (text.data[i] == byte) {
             return i;
+        }
     }
     return text.size;
 }
@@ -90,8 +100,9 @@ size_t text_find(struct slice text, char byte)
 size_t text_find_last(struct slice text, char byte)
 {
     for (size_t i = text.size; i > 0; i--) {
-        if (text.data[i - 1] == byte)
+        if (text.data[i - 1] == byte) {
             return i - 1;
+        }
     }
     return text.size;
 }
@@ -99,8 +110,9 @@ size_t text_find_last(struct slice text, char byte)
 bool text_is_printable(struct slice text)
 {
     for (size_t i = 0; i < text.size; i++) {
-        if ((unsigned char)text.data[i] <= ' ' || text.data[i] == 0x7f)
+        if ((unsigned char)text.data[i] <= ' ' || text.data[i] == 0x7f) {
             return false;
+        }
     }
     return true;
 }
@@ -108,8 +120,9 @@ bool text_is_printable(struct slice text)
 static bool parse_port(struct slice text, struct text_authority *authority)
 {
     uint64_t port = 0;
-    if (!text_parse_number(text, &port) || port > PORT_MAX)
+    if (!text_parse_number(text, &port) || port > PORT_MAX) {
         return false;
+    }
     authority->port = (uint16_t)port;
     authority->has_port = true;
     return true;
@@ -119,8 +132,9 @@ static bool is_host(struct slice host, const char *punctuation)
 {
     for (size_t i = 0; i < host.size; i++) {
         char byte = host.data[i];
-        if (!isalnum((unsigned char)byte) && (byte == '\0' || strchr(punctuation, byte) == NULL))
+        if (!isalnum((unsigned char)byte) && (byte == '\0' || strchr(punctuation, byte) == NULL)) {
             return false;
+        }
     }
     return true;
 }
@@ -136,11 +150,14 @@ bool text_parse_authority(struct slice text, struct text_authority *authority)
                (colon == text.size || parse_port(slice_skip(text, colon + 1), authority));
     }
     size_t end = text_find(text, ']');
-    if (end == text.size || end == 1)
+    if (end == text.size || end == 1) {
         return false;
+    }
     authority->host = slice_of(text.data + 1, end - 1);
     struct slice rest = slice_skip(text, end + 1);
-    if (!is_host(authority->host, ":.%") || text_find(authority->host, ':') == authority->host.size)
+    if (!is_host(authority->host, ":.%") ||
+        text_find(authority->host, ':') == authority->host.size) {
         return false;
+    }
     return rest.size == 0 || (rest.data[0] == ':' && parse_port(slice_skip(rest, 1), authority));
 }

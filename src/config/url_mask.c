@@ -15,8 +15,9 @@ enum {
 static size_t mask_user(struct slice text, struct buffer *out)
 {
     size_t at = text_find_last(text, '@');
-    if (at == text.size)
+    if (at == text.size) {
         return 0;
+    }
     size_t start = 0;
     for (size_t i = 0; i + 2 < at; i++) {
         if (memcmp(text.data + i, "://", 3) == 0) {
@@ -25,8 +26,9 @@ static size_t mask_user(struct slice text, struct buffer *out)
         }
     }
     size_t colon = start + text_find(slice_of(text.data + start, at - start), ':');
-    if (colon == at && text_starts_ignoring_case(text, "postgres"))
+    if (colon == at && text_starts_ignoring_case(text, "postgres")) {
         return 0;
+    }
     buffer_append(out, text.data, colon < at ? colon + 1 : start);
     buffer_append_string(out, stars);
     return at;
@@ -39,10 +41,12 @@ static size_t value_end(struct slice text, size_t i, bool is_url)
     bool is_quoted = !is_url && i < text.size && text.data[i] == '\'';
     for (i += is_quoted ? 1 : 0; i < text.size; i++) {
         char byte = text.data[i];
-        if (byte == '\\' && !is_url)
+        if (byte == '\\' && !is_url) {
             i++;
-        else if (is_quoted ? byte == '\'' : isspace((unsigned char)byte) || (is_url && byte == '&'))
+        } else if (is_quoted ? byte == '\''
+                             : isspace((unsigned char)byte) || (is_url && byte == '&')) {
             break;
+        }
     }
     return i < text.size ? i : text.size;
 }
@@ -50,16 +54,19 @@ static size_t value_end(struct slice text, size_t i, bool is_url)
 /* The start of the value where `password =` stands at `i`, else 0. */
 static size_t value_start(struct slice text, size_t i)
 {
-    if (text.size - i <= WORD_SIZE || strncasecmp(text.data + i, word, WORD_SIZE) != 0)
+    if (text.size - i <= WORD_SIZE || strncasecmp(text.data + i, word, WORD_SIZE) != 0) {
         return 0;
+    }
     i += WORD_SIZE;
-    while (i < text.size && isspace((unsigned char)text.data[i]))
+    while (i < text.size && isspace((unsigned char)text.data[i])) {
         i++;
-    if (i == text.size || text.data[i] != '=')
+    }
+    if (i == text.size || text.data[i] != '=') {
         return 0;
-    do
+    }
+    do {
         i++;
-    while (i < text.size && isspace((unsigned char)text.data[i]));
+    } while (i < text.size && isspace((unsigned char)text.data[i]));
     return i;
 }
 
@@ -74,16 +81,18 @@ static void mask_options(struct slice text, bool is_url, struct buffer *out)
         buffer_append(out, text.data + i, value - i);
         buffer_append_string(out, stars);
         i = value_end(text, value, is_url);
-        if (!is_url && i < text.size && text.data[i] == '\'')
+        if (!is_url && i < text.size && text.data[i] == '\'') {
             i++;
+        }
     }
 }
 
 void url_mask(struct slice text, struct buffer *out)
 {
     bool is_url = false;
-    for (size_t i = 0; i + 2 < text.size && !is_url; i++)
+    for (size_t i = 0; i + 2 < text.size && !is_url; i++) {
         is_url = memcmp(text.data + i, "://", 3) == 0;
+    }
     /* A connection string of key=value pairs holds no user@host, and a password may hold an @. */
     bool is_pairs = !is_url && text_find(text, '=') < text_find(text, '@');
     size_t done = is_pairs ? 0 : mask_user(text, out);

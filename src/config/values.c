@@ -46,8 +46,9 @@ static bool refuse(const struct config_key *key, struct error *error, const char
 static char *copy_slice(struct slice text)
 {
     char *copy = memory_allocate(text.size + 1);
-    if (text.size > 0)
+    if (text.size > 0) {
         memcpy(copy, text.data, text.size);
+    }
     return copy;
 }
 
@@ -76,12 +77,15 @@ static void text_format(const struct config *config, const struct config_key *ke
 static bool text_parse(struct config *config, const struct config_key *key, struct slice text,
                        struct error *error)
 {
-    if (text.size == 0 && !key->may_be_empty)
+    if (text.size == 0 && !key->may_be_empty) {
         return refuse(key, error, "it is empty");
-    if (text.size > NAME_MAX_BYTES)
+    }
+    if (text.size > NAME_MAX_BYTES) {
         return refuse(key, error, "it is too long");
-    if (!text_is_printable(text))
+    }
+    if (!text_is_printable(text)) {
         return refuse(key, error, "a blank or control character stands in it");
+    }
     text_store(config, key, text);
     return true;
 }
@@ -90,10 +94,11 @@ static bool file_parse(struct config *config, const struct config_key *key, stru
                        struct error *error)
 {
     (void)error;
-    if (text.size == 0)
+    if (text.size == 0) {
         text_release(config, key);
-    else
+    } else {
         text_store(config, key, text);
+    }
     return true;
 }
 
@@ -106,8 +111,9 @@ static bool schema_parse(struct config *config, const struct config_key *key, st
         char byte = text.data[i];
         is_name = (byte >= 'a' && byte <= 'z') || isdigit((unsigned char)byte) || byte == '_';
     }
-    if (!is_name)
+    if (!is_name) {
         return refuse(key, error, "it is no plain schema name");
+    }
     text_store(config, key, text);
     return true;
 }
@@ -119,8 +125,9 @@ static bool relay_url_parse(struct config *config, const struct config_key *key,
 {
     struct buffer url = {0};
     bool is_good = relay_url_normalize(text, &url, error);
-    if (is_good)
+    if (is_good) {
         text_store(config, key, buffer_slice(&url));
+    }
     buffer_deinit(&url);
     return is_good;
 }
@@ -129,8 +136,9 @@ static bool redis_url_parse(struct config *config, const struct config_key *key,
                             struct error *error)
 {
     struct redis_address address;
-    if (!redis_address_parse(&address, text, error))
+    if (!redis_address_parse(&address, text, error)) {
         return false;
+    }
     redis_address_deinit(&address);
     text_store(config, key, text);
     return true;
@@ -141,8 +149,9 @@ static bool postgres_url_parse(struct config *config, const struct config_key *k
 {
     char *url = copy_slice(text);
     bool is_good = postgres_url_check(url, error);
-    if (is_good)
+    if (is_good) {
         text_store(config, key, text);
+    }
     free(url);
     return is_good;
 }
@@ -156,13 +165,16 @@ static bool listen_parse(struct config *config, const struct config_key *key, st
         text_store(config, key, text);
         return true;
     }
-    if (!text_parse_authority(text, &parts) || !parts.has_port)
+    if (!text_parse_authority(text, &parts) || !parts.has_port) {
         return refuse(key, error, "it is no address with a port");
+    }
     bool is_any = parts.host.size == 0 || slice_equals(parts.host, SLICE("*"));
-    if (!is_any && text_find(parts.host, '*') < parts.host.size)
+    if (!is_any && text_find(parts.host, '*') < parts.host.size) {
         return refuse(key, error, "it is no address with a port");
-    if (is_any)
+    }
+    if (is_any) {
         buffer_append_string(&address, "0.0.0.0");
+    }
     buffer_append_slice(&address, slice_skip(text, is_any ? parts.host.size : 0));
     text_store(config, key, buffer_slice(&address));
     buffer_deinit(&address);
@@ -174,8 +186,9 @@ static bool listen_parse(struct config *config, const struct config_key *key, st
 static bool store_in_range(struct config *config, const struct config_key *key, uint64_t number,
                            struct error *error)
 {
-    if (number < key->minimum || number > key->maximum)
+    if (number < key->minimum || number > key->maximum) {
         return refuse(key, error, "it is out of range");
+    }
     uint64_t *field = field_of(config, key);
     *field = number;
     return true;
@@ -190,8 +203,9 @@ static bool number_parse(struct config *config, const struct config_key *key, st
         *field = 0;
         return true;
     }
-    if (!text_parse_number(text, &number))
+    if (!text_parse_number(text, &number)) {
         return refuse(key, error, "it is no whole number");
+    }
     return store_in_range(config, key, number, error);
 }
 
@@ -199,8 +213,9 @@ static bool size_parse(struct config *config, const struct config_key *key, stru
                        struct error *error)
 {
     uint64_t bytes = 0;
-    if (!text_parse_size(text, &bytes))
+    if (!text_parse_size(text, &bytes)) {
         return refuse(key, error, "it is no size (5242880, 8 MiB, 1 GiB)");
+    }
     return store_in_range(config, key, bytes, error);
 }
 
@@ -236,8 +251,9 @@ static const char *resolve_alias(const struct config_key *key, struct slice text
 {
     for (const struct key_alias *alias = key->aliases; alias != NULL && alias->spelling != NULL;
          alias++) {
-        if (text_equals_ignoring_case(text, alias->spelling))
+        if (text_equals_ignoring_case(text, alias->spelling)) {
             return alias->choice;
+        }
     }
     return NULL;
 }
@@ -246,8 +262,9 @@ static bool choice_parse(struct config *config, const struct config_key *key, st
                          struct error *error)
 {
     const char *alias = resolve_alias(key, text);
-    if (alias != NULL)
+    if (alias != NULL) {
         text = slice_from_string(alias);
+    }
     for (int i = 0; key->choices[i] != NULL; i++) {
         if (text_equals_ignoring_case(text, key->choices[i])) {
             memcpy(field_of(config, key), &i, sizeof(i)); /* enums are as wide as int */
@@ -279,8 +296,9 @@ static bool cursor_parse(struct config *config, const struct config_key *key, st
         }
     }
     uint64_t sequence = 0;
-    if (!text_parse_number(text, &sequence) || sequence == 0 || sequence > SEQUENCE_MAX)
+    if (!text_parse_number(text, &sequence) || sequence > SEQUENCE_MAX) {
         return refuse(key, error, "it is none of them");
+    }
     config->relay.cursor = CURSOR_SEQUENCE;
     config->relay.cursor_sequence = (int64_t)sequence;
     return true;
@@ -290,18 +308,20 @@ static void cursor_format(const struct config *config, const struct config_key *
                           struct buffer *out)
 {
     (void)key;
-    if (config->relay.cursor == CURSOR_SEQUENCE)
+    if (config->relay.cursor == CURSOR_SEQUENCE) {
         buffer_append_int64(out, config->relay.cursor_sequence);
-    else
+    } else {
         buffer_append_string(out, cursor_names[config->relay.cursor]);
+    }
 }
 
 /* --- lists ------------------------------------------------------------------------------------ */
 
 static void list_clear(struct config_list *list)
 {
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = 0; i < list->count; i++) {
         free(list->items[i]);
+    }
     free(list->items);
     *list = (struct config_list){0};
 }
@@ -327,11 +347,13 @@ static bool is_collection_pattern(struct slice text)
         bool is_last = dot == text.size;
         bool is_star = is_last && segments > 0 && slice_equals(segment, SLICE("*"));
         for (size_t i = 0; i < segment.size && !is_star; i++) {
-            if (!isalnum((unsigned char)segment.data[i]) && segment.data[i] != '-')
+            if (!isalnum((unsigned char)segment.data[i]) && segment.data[i] != '-') {
                 return false;
+            }
         }
-        if (segment.size == 0 || (!is_last && dot + 1 == text.size))
+        if (segment.size == 0 || (!is_last && dot + 1 == text.size)) {
             return false;
+        }
         segments++;
         text = is_last ? SLICE("") : slice_skip(text, dot + 1);
     }
@@ -347,8 +369,9 @@ static bool split_list(const struct config_key *key, struct slice text, struct c
             key->type == KEY_COLLECTIONS
                 ? is_collection_pattern(item)
                 : item.size > 0 && item.size <= NAME_MAX_BYTES && text_is_printable(item);
-        if (!is_good)
+        if (!is_good) {
             return false;
+        }
         list_push(list, item);
         text = comma < text.size ? slice_skip(text, comma + 1) : SLICE("");
     }
@@ -373,8 +396,9 @@ static void list_format(const struct config *config, const struct config_key *ke
                         struct buffer *out)
 {
     const struct config_list *list = field_read(config, key);
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = 0; i < list->count; i++) {
         buffer_append_format(out, i > 0 ? ", %s" : "%s", list->items[i]);
+    }
 }
 
 static const struct value_type value_types[] = {
@@ -408,6 +432,7 @@ void config_value_format(const struct config *config, const struct config_key *k
 
 void config_value_free(struct config *config, const struct config_key *key)
 {
-    if (value_types[key->type].release != NULL)
+    if (value_types[key->type].release != NULL) {
         value_types[key->type].release(config, key);
+    }
 }

@@ -42,11 +42,13 @@ static void a_buffer_grows_and_keeps_what_it_has(void **state)
 {
     (void)state;
     struct buffer buffer = {0};
-    for (int i = 0; i < 10000; i++)
+    for (int i = 0; i < 10000; i++) {
         buffer_append_byte(&buffer, (char)('a' + i % 26));
+    }
     assert_int_equal(buffer.size, 10000);
-    for (int i = 0; i < 10000; i++)
+    for (int i = 0; i < 10000; i++) {
         assert_int_equal(buffer.data[i], 'a' + i % 26);
+    }
     buffer_append(&buffer, NULL, 0);
     assert_int_equal(buffer.size, 10000);
     buffer_deinit(&buffer);
@@ -113,8 +115,9 @@ static void an_arena_gives_aligned_memory_that_does_not_overlap(void **state)
         memset(pieces[i], (int)i, i * 97);
     }
     for (size_t i = 0; i < 64; i++) {
-        for (size_t k = 0; k < i * 97; k++)
+        for (size_t k = 0; k < i * 97; k++) {
             assert_int_equal(pieces[i][k], i);
+        }
     }
     arena_deinit(&arena);
     assert_int_equal(arena.allocated, 0);
@@ -136,8 +139,9 @@ static void a_reset_arena_keeps_one_chunk_of_at_most_a_mebibyte(void **state)
 {
     (void)state;
     struct arena arena = {0};
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 100; i++) {
         assert_non_null(arena_allocate(&arena, 64 * KIB));
+    }
     assert_true(arena.allocated >= 100 * (64 * KIB));
     arena_reset(&arena);
     assert_true(arena.allocated <= MIB);
@@ -170,8 +174,9 @@ static void a_list_keeps_order_and_gives_its_first(void **state)
     list_init(&head);
     assert_true(list_is_empty(&head));
     assert_null(list_take_first(&head));
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         list_append(&head, &items[i].node);
+    }
     int expected = 1;
     LIST_FOREACH (node, &head)
         assert_int_equal(LIST_ENTRY(node, struct item, node)->number, expected++);
@@ -187,11 +192,13 @@ static void a_node_may_leave_while_its_list_is_walked_and_twice(void **state)
     struct list head;
     struct item items[4] = {{.number = 1}, {.number = 2}, {.number = 3}, {.number = 4}};
     list_init(&head);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         list_append(&head, &items[i].node);
+    }
     LIST_FOREACH_SAFE (node, following, &head) {
-        if (LIST_ENTRY(node, struct item, node)->number % 2 == 0)
+        if (LIST_ENTRY(node, struct item, node)->number % 2 == 0) {
             list_remove(node);
+        }
     }
     list_remove(&items[1].node);
     assert_ptr_equal(head.next, &items[0].node);
@@ -237,8 +244,9 @@ static void base64_is_read_with_and_without_padding(void **state)
         assert_true(base64_decode(&out, slice_from_string(vectors[i].base64)));
         assert_true(slice_equals(buffer_slice(&out), slice_from_string(vectors[i].text)));
         buffer_append_string(&padded, vectors[i].base64);
-        while (padded.size % 4 != 0)
+        while (padded.size % 4 != 0) {
             buffer_append_byte(&padded, '=');
+        }
         buffer_clear(&out);
         assert_true(base64_decode(&out, buffer_slice(&padded)));
         assert_true(slice_equals(buffer_slice(&out), slice_from_string(vectors[i].text)));
@@ -266,8 +274,9 @@ static void every_byte_survives_base64(void **state)
     char bytes[256];
     struct buffer text = {0};
     struct buffer back = {0};
-    for (int i = 0; i < 256; i++)
+    for (int i = 0; i < 256; i++) {
         bytes[i] = (char)i;
+    }
     for (size_t size = 0; size <= 256; size++) {
         buffer_clear(&text);
         buffer_clear(&back);

@@ -159,8 +159,9 @@ static void a_limit_lets_one_line_pass_in_its_interval_and_tells_the_rest(void *
     clock_test_freeze(NOON);
     assert_true(log_limit_pass(&limit, &suppressed));
     assert_int_equal(suppressed, 0);
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < 7; i++) {
         assert_false(log_limit_pass(&limit, &suppressed));
+    }
     clock_test_advance_ms(999);
     assert_false(log_limit_pass(&limit, &suppressed));
     clock_test_advance_ms(1);

@@ -69,8 +69,9 @@ static void waits_are_spread_over_the_whole_range(void **state)
         struct backoff backoff = {.base_ms = 1000, .limit_ms = 1000};
         buckets[(backoff_next_ms(&backoff) - 1) / 100]++;
     }
-    for (int i = 0; i < BUCKETS; i++) /* 1,000 expected; 30 is one standard deviation */
+    for (int i = 0; i < BUCKETS; i++) { /* 1,000 expected; 30 is one standard deviation */
         assert_in_range(buckets[i], 700, 1300);
+    }
 }
 
 static void a_wait_stays_within_its_limit_after_any_number_of_attempts(void **state)

@@ -28,8 +28,9 @@ static bool parse(const char *const *words)
 {
     char *argv[16];
     int argc = 0;
-    for (; words[argc] != NULL; argc++)
+    for (; words[argc] != NULL; argc++) {
         argv[argc] = (char *)(uintptr_t)words[argc];
+    }
     argv[argc] = NULL;
     return cli_options_parse(&options, &command, argc, argv, &error);
 }

@@ -58,19 +58,22 @@ static void with_file(const char *text)
 static void load(void)
 {
     config_deinit(&config);
-    if (!config_load(&config, &arguments, &error))
+    if (!config_load(&config, &arguments, &error)) {
         fail_msg("%s", error.text);
+    }
 }
 
 /* Each of `words` stands in the error. */
 static void refuse(const char *const *words)
 {
-    if (config_load(&config, &arguments, &error))
+    if (config_load(&config, &arguments, &error)) {
         fail_msg("it is taken");
+    }
     assert_int_equal(error.kind, ERROR_USAGE);
     for (; *words != NULL; words++) {
-        if (strstr(error.text, *words) == NULL)
+        if (strstr(error.text, *words) == NULL) {
             fail_msg("no \"%s\" in: %s", *words, error.text);
+        }
     }
 }
 
@@ -193,8 +196,9 @@ static void each_reference_name_belongs_to_one_key(void **state)
                                         "CONSUMER_ID"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         int found = 0;
-        for (size_t k = 0; k < config_key_count; k++)
+        for (size_t k = 0; k < config_key_count; k++) {
             found += config_keys[k].legacy != NULL && strcmp(config_keys[k].legacy, names[i]) == 0;
+        }
         assert_int_equal(found, 1);
     }
 }
@@ -347,8 +351,12 @@ static void a_cursor_is_a_word_or_a_sequence_number(void **state)
     config_deinit(&config);
     settings[0] = "relay.cursor=9007199254740992";
     REFUSE("relay.cursor = 9007199254740992", "saved, live, oldest or a sequence number");
-    settings[0] = "relay.cursor=0";
-    REFUSE("relay.cursor = 0");
+    settings[0] = "relay.cursor=-1";
+    REFUSE("relay.cursor = -1", "saved, live, oldest or a sequence number");
+    settings[0] = "relay.cursor=0"; /* the protocol's word for the oldest */
+    load();
+    assert_int_equal(config.relay.cursor_sequence, 0);
+    config_deinit(&config);
 }
 
 static void collections_are_whole_segments(void **state)
@@ -376,11 +384,13 @@ static void a_line_that_is_too_long_is_refused_and_not_cut(void **state)
     (void)state;
     struct buffer text = {0};
     buffer_append_string(&text, "[stream]\n# comments may be long\n#");
-    for (int i = 0; i < 20000; i++)
+    for (int i = 0; i < 20000; i++) {
         buffer_append_byte(&text, 'c');
+    }
     buffer_append_string(&text, "\ngroup = ");
-    for (int i = 0; i < 20000; i++)
+    for (int i = 0; i < 20000; i++) {
         buffer_append_byte(&text, 'x');
+    }
     buffer_append_string(&text, "\n");
     put_file(buffer_slice(&text));
     buffer_deinit(&text);
@@ -393,8 +403,9 @@ static void a_long_line_within_the_limit_is_read_whole(void **state)
     (void)state;
     struct buffer text = {0};
     buffer_append_string(&text, "[postgres]\nurl = postgresql://");
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         buffer_append_format(&text, "database-%d.example.internal:5432,", i);
+    }
     buffer_append_string(&text, "last.example/standpipe\n");
     put_file(buffer_slice(&text));
     buffer_deinit(&text);
@@ -560,16 +571,18 @@ static void the_sample_file_has_every_key_with_its_sentence_and_default(void **s
         const struct config_key *key = &config_keys[i];
         struct buffer wanted = {0};
         buffer_append_format(&wanted, "\n# %s\n", key->sentence);
-        if (key->initial_words != NULL)
+        if (key->initial_words != NULL) {
             buffer_append_format(&wanted, "# (%s: %s)\n",
                                  key->initial[0] != '\0' ? key->initial : "empty",
                                  key->initial_words);
+        }
         buffer_append_format(&wanted, "#%s =%s%s\n", key->name, key->initial[0] != '\0' ? " " : "",
                              key->initial);
         buffer_append_byte(&wanted, '\0');
         at = strstr(at, wanted.data);
-        if (at == NULL)
+        if (at == NULL) {
             fail_msg("not there, or out of order: [%s]%s", key->section, wanted.data);
+        }
         buffer_deinit(&wanted);
     }
     buffer_deinit(&text);
@@ -587,8 +600,9 @@ static void the_sample_file_loads_with_every_line_taken_in(void **state)
     for (const char *at = text.data; *at != '\0'; at++) {
         bool is_key =
             *at == '#' && at > text.data && at[-1] == '\n' && at[1] != ' ' && at[1] != '\n';
-        if (!is_key)
+        if (!is_key) {
             buffer_append_byte(&taken_in, *at);
+        }
     }
     put_file(buffer_slice(&taken_in));
     arguments.file = path;
@@ -609,8 +623,9 @@ static void the_reference_page_is_what_the_program_prints(void **state)
     read_whole(REFERENCE_FILE, &page);
     config_reference(&printed);
     buffer_append_byte(&printed, '\0');
-    if (strcmp(page.data, printed.data) != 0)
+    if (strcmp(page.data, printed.data) != 0) {
         fail_msg("docs/configuration.md is old: write `standpipe help configuration` into it");
+    }
     buffer_deinit(&page);
     buffer_deinit(&printed);
 }

@@ -34,8 +34,9 @@ static void put(const char *path, const char *text)
     char full[512];
     (void)snprintf(full, sizeof(full), "%s/%s", root, path);
     for (char *at = full + sizeof(root); *at != '\0'; at++) {
-        if (*at != '/')
+        if (*at != '/') {
             continue;
+        }
         *at = '\0';
         (void)mkdir(full, 0700);
         *at = '/';

@@ -12,8 +12,9 @@ static void assert_relay(const char *given, const char *expected)
 {
     struct buffer url = {0};
     struct error error = {0};
-    if (!relay_url_normalize(slice_from_string(given), &url, &error))
+    if (!relay_url_normalize(slice_from_string(given), &url, &error)) {
         fail_msg("%s: %s", given, error.text);
+    }
     buffer_append_byte(&url, '\0');
     assert_string_equal(url.data, expected);
     buffer_deinit(&url);
@@ -23,10 +24,12 @@ static void assert_relay_refused(const char *given, const char *hint)
 {
     struct buffer url = {0};
     struct error error = {0};
-    if (relay_url_normalize(slice_from_string(given), &url, &error))
+    if (relay_url_normalize(slice_from_string(given), &url, &error)) {
         fail_msg("%s is taken", given);
-    if (strstr(error.text, hint) == NULL)
+    }
+    if (strstr(error.text, hint) == NULL) {
         fail_msg("%s: %s", given, error.text);
+    }
     buffer_deinit(&url);
 }
 
@@ -136,8 +139,9 @@ static void a_redis_url_that_cannot_work_is_refused(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct redis_address address;
         struct error error = {0};
-        if (redis_address_parse(&address, slice_from_string(bad[i]), &error))
+        if (redis_address_parse(&address, slice_from_string(bad[i]), &error)) {
             fail_msg("%s is taken", bad[i]);
+        }
         assert_int_equal(error.kind, ERROR_USAGE);
         assert_null(strstr(error.text, "p%2"));
     }
@@ -174,8 +178,9 @@ static void libpq_never_repeats_a_password_through_us(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct error error = {0};
         assert_false(postgres_url_check(bad[i], &error));
-        if (strstr(error.text, "sesame") != NULL)
+        if (strstr(error.text, "sesame") != NULL) {
             fail_msg("%s", error.text);
+        }
     }
 }
 
