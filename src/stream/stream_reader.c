@@ -247,11 +247,13 @@ static bool ask_deliveries(struct stream_reader *reader)
     return reader->is_busy;
 }
 
+/* Rises at once, falls slowly: one batch of big entries is enough to ask for fewer. */
 static void note_size(struct stream_reader *reader)
 {
     size_t batch_average = reader->entries.bytes / reader->entries.count;
-    reader->average_bytes =
+    size_t smoothed =
         (reader->average_bytes * (AVERAGE_WEIGHT - 1) + batch_average) / AVERAGE_WEIGHT;
+    reader->average_bytes = batch_average > smoothed ? batch_average : smoothed;
 }
 
 /* Takes over the reply whose `list` holds entries. */
