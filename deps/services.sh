@@ -9,7 +9,11 @@ socket_folder() {
     local wanted=$1 name=$2 remembered="$STATE/${3}.socket-folder"
     if [ $((${#wanted} + 1 + ${#name})) -gt "$SOCKET_MAX" ]; then
         wanted=$(cat "$remembered" 2>/dev/null || true)
-        if [ -z "$wanted" ] || [ ! -d "$wanted" ] || [ ! -O "$wanted" ]; then
+        case $(stat -c %U "$wanted" 2>/dev/null) in
+        "$(id -un)" | "${POSTGRES_USER:-root}") ;; # ours still, and nobody else's by the same name
+        *) wanted="" ;;
+        esac
+        if [ -z "$wanted" ]; then
             wanted=$(mktemp -d "/tmp/standpipe-$3.XXXXXX")
             printf %s "$wanted" >"$remembered"
         fi
