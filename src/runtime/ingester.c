@@ -229,8 +229,6 @@ static void begin(struct ingester *ingester, int64_t saved)
 {
     struct stream_origin origin = {.host = ingester->marks->host,
                                    .queued = ingester->origin.queued};
-    ingester->has_started = true;
-    ingester->is_reset = false;
     marks_begin(ingester->marks, ingester->origin.queued, saved);
     intake_begin(&ingester->intake, ingester->writer, ingester->origin.queued.sequence);
     stream_writer_begin(ingester->writer, &origin);
@@ -291,6 +289,9 @@ static void writer_on_appended(void *owner, struct position queued, uint32_t ent
 {
     struct ingester *ingester = owner;
     (void)entries;
+    /* Only now: a begin that was fenced has to be made again from the same cursor. */
+    ingester->has_started = true;
+    ingester->is_reset = false;
     marks_note_queued(ingester->marks, queued);
 }
 

@@ -108,13 +108,16 @@ static const char find_text[] =
  *   ->   {1} done (also where this very call had been done before: the token says so)
  *        {0} something else is there by now; nothing written
  *        {-1, why} the epoch or mark would run backwards; nothing written
- * The group comes first: a full Redis refuses it before anything is written.
+ * The group comes first: a full Redis refuses it before anything is written. A reader may have created
+ * stream and group since it was found missing: nothing was generated in either case.
  */
 static const char begin_text[] = LUA_LAST_ID LUA_CREATE_GROUP LUA_COMPARE
     "local meta = redis.call('HMGET', KEYS[2], 'host', 'epoch', 'queued', 'batch')\n"
     "local last = last_id(KEYS[1])\n"
     "if meta[4] == ARGV[1] and last then return {1} end\n"
-    "if not (same(last, ARGV[2]) and same(meta[1], ARGV[3]) and same(meta[2], ARGV[4])\n"
+    "local function generated(id) return id and id ~= '' and id ~= '0-0' and id or false end\n"
+    "if not (generated(last) == generated(ARGV[2]) and same(meta[1], ARGV[3]) and same(meta[2], "
+    "ARGV[4])\n"
     "        and same(meta[3], ARGV[5])) then return {0} end\n"
     "local known = meta[2]\n"
     "if known and less_number(ARGV[7], known) then\n"
