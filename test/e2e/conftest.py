@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
-import oracle  # noqa: E402
+from capture import Capture  # noqa: E402
 from harness.daemon import Setup  # noqa: E402
 from harness.database import Database  # noqa: E402
 from harness.process import clean_environment  # noqa: E402
@@ -27,21 +27,6 @@ from harness.relay import Relay, generate  # noqa: E402
 from harness.tls import Certificate  # noqa: E402
 
 TAIL_BYTES = 6000
-
-
-class Capture:
-    """A frame file, the truth that goes with it, and its last sequence."""
-
-    def __init__(self, frames, truth):
-        self.frames, self.truth_file = Path(frames), Path(truth)
-        self.events = list(oracle.events(frames))
-        self.last_sequence = max(event.sequence for event in self.events)
-
-    def truth(self):
-        return oracle.read_truth(self.truth_file)
-
-    def differences(self, database):
-        return oracle.differences(self.truth(), database.state())
 
 
 def find_program(name):

@@ -2,26 +2,27 @@
 import pytest
 
 import oracle
+from capture import Capture
 from handmade import Create, Repo, Sequence, write_frames
+from harness.relay import generate
 from harness.waiting import wait_until
 
 SECONDS = 120
 
 # What it does, the relay's arguments, and the counter that shows that it did it.
 MISBEHAVIOUR = {
-    "drops the socket": (["--drop-after", 300], "drops"),
-    "resets the socket": (["--reset-after", 300], "resets"),
-    "falls silent": (["--stall-after", 400], "stalls"),
-    "sends half a frame": (["--half-frame-after", 300], "half_frames"),
+    "drops the socket": (["--drop-after", 700], "drops"),
+    "resets the socket": (["--reset-after", 300, "--rate", 250], "resets"),
+    "falls silent": (["--stall-after", 700], "stalls"),
+    "sends half a frame": (["--half-frame-after", 700], "half_frames"),
     "repeats frames": (["--duplicate", 200], "duplicates"),
-    "starts at the cursor itself": (["--cursor-inclusive", "--drop-after", 300], "drops"),
-    "goes back on each reconnect": (["--reconnect-replay", 150, "--drop-after", 400], "drops"),
+    "starts at the cursor itself": (["--cursor-inclusive", "--drop-after", 700], "drops"),
+    "goes back on each reconnect": (["--reconnect-replay", 150, "--drop-after", 800], "drops"),
     "says that we are too slow": (
         ["--error-frame", "ConsumerTooSlow", "--error-after", 500],
         "error_frames",
     ),
     "floods with pings": (["--ping-flood"], "pings"),
-    "sends one byte a write": (["--slow-bytes"], "frames"),
 }
 
 
@@ -41,6 +42,16 @@ def test_a_relay_that(setup, start_relay, generated, what):
     assert relay.counters()[counter] > 0
     assert generated.differences(setup.database) == []
     assert setup.database.query("SELECT * FROM standpipe_dead_letters") == []
+
+
+def test_a_relay_that_sends_one_byte_a_write_is_read_all_the_same(
+    setup, start_relay, relay_program, folder
+):
+    arguments = ["--frame-bytes", 700]
+    small = Capture(*generate(relay_program, folder, 100, 3, *arguments, name="small"))
+    daemon = run_against(setup, start_relay(small.frames, "--slow-bytes"), small)
+    assert daemon.terminate() == 0
+    assert small.differences(setup.database) == []
 
 
 def letters(setup):
@@ -89,8 +100,9 @@ def test_a_sequence_that_runs_backwards_opens_an_epoch_where_that_is_accepted(
 ):
     setup.relay = start_relay(two_hours, "--regress-after", HALF)
     daemon = setup.run(relay__cursor="oldest", relay__accept_sequence_reset="true")
-    wait_until(lambda: setup.queued() > 0, "the first half comes", 30, [daemon.process])
-    setup.wait_new_epoch(int(setup.redis.client.hget("firehose:events:meta", "epoch")))
+    count = "SELECT count(DISTINCT epoch) FROM standpipe_cursor"
+    wait_until(lambda: setup.database.has("standpipe_cursor") and setup.database.scalar(count) == 2,
+               "a second epoch", 30, [daemon.process])
     setup.wait_drained(HALF, SECONDS)
     assert daemon.terminate() == 0
     assert oracle.differences(oracle.fold(two_hours), setup.database.state()) == []

@@ -23,6 +23,8 @@ def moments(capture, seed):
 
 
 def wait_queued(setup, daemon, sequence):
+    """Also that the daemon has come as far as to log: before, a signal ends any program as it is."""
+    wait_until(lambda: daemon.process.text(), "the first log line", 30, [daemon.process])
     wait_until(
         lambda: setup.queued() >= sequence,
         lambda: f"queued up to {sequence} ({setup.progress()})",

@@ -31,6 +31,9 @@ class Database:
         rows = self.query(sql, *values)
         return rows[0][0] if rows else None
 
+    def has(self, table):
+        return self.scalar("SELECT to_regclass(%s)", table) is not None
+
     def state(self):
         """What the public tables say: `records` shows the live rows only."""
         state = oracle.State()
