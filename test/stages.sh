@@ -53,7 +53,7 @@ check() {
     if [ "${#files[@]}" -gt 0 ]; then
         clang-format --dry-run -Werror "${files[@]}" || status=1
         printf '%s\n' "${files[@]}" | { grep '\.c$' || true; } |
-            xargs -r -P2 -n4 clang-tidy -p "$ROOT/build/test" --quiet 2>/dev/null || status=1
+            xargs -r -P2 -n1 clang-tidy -p "$ROOT/build/test" --quiet 2>/dev/null || status=1
     fi
     "$ROOT/test/layers/check" || status=1
     [ "$status" -ne 0 ] || say "check: nothing to say about ${#files[@]} files"

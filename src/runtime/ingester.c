@@ -21,7 +21,7 @@ enum {
     REPLY_TIMEOUT_MS = 15000,
     WRITER_ENTRIES = 4096,
     WRITER_BYTES = 8 * 1024 * 1024,
-    RESET_DRAIN_MS = 10000,
+    STOP_DRAIN_MS = 10000,
     NAME_SIZE = 384,
 };
 
@@ -104,6 +104,7 @@ static void stop_for_operator(struct ingester *ingester)
     log_error(ingester->intake.object, "ingestion stopped, an operator has to decide",
               LOG_TEXT("why", ingester->intake.error.text),
               LOG_INT("last_sequence", ingester->intake.sequence.last));
+    ingester->drain_until_ms = clock_monotonic_ms() + STOP_DRAIN_MS;
     enter_state(ingester, INGESTER_STOPPED);
     proceed(ingester);
 }
@@ -117,7 +118,7 @@ static void accept_reset(struct ingester *ingester)
         LOG_INT("last_sequence", ingester->intake.sequence.last), LOG_INT("sequence", lowest));
     ingester->is_reset = true;
     ingester->reset_sequence = lowest > 0 ? lowest - 1 : 0;
-    ingester->drain_until_ms = clock_monotonic_ms() + RESET_DRAIN_MS;
+    ingester->drain_until_ms = clock_monotonic_ms() + STOP_DRAIN_MS;
     enter_state(ingester, INGESTER_RESETTING);
     proceed(ingester);
 }

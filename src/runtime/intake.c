@@ -84,6 +84,8 @@ static enum intake_verdict count_duplicate(struct intake *intake)
     return INTAKE_GO_ON;
 }
 
+/* The position does not move: what a broken frame says of its sequence cannot be trusted, and a good frame
+ * of the same sequence may follow. Its hash keeps it from being a dead letter twice. */
 static enum intake_verdict take_bad(struct intake *intake, struct slice frame,
                                     const struct frame_fault *fault)
 {
@@ -98,10 +100,8 @@ static enum intake_verdict take_bad(struct intake *intake, struct slice frame,
         .reason = frame_fault_reason_name(fault->reason),
         .text = fault->text,
     };
+    intake->undecodable_since_last++;
     bool has_room = stream_writer_append_dead(intake->writer, &dead);
-    if (fault->sequence > 0) {
-        (void)sequence_observe(&intake->sequence, fault->sequence, 0, clock_wall_us());
-    }
     return is_out_of_step(intake) ? INTAKE_RECONNECT : room(has_room);
 }
 
@@ -132,15 +132,20 @@ static enum intake_verdict take_info(struct intake *intake, const struct frame_e
 
 /* ---- events ----------------------------------------------------------------------------------- */
 
+/* Sequences that went by in frames that could not be decoded are not missing. */
 static void note_gap(struct intake *intake, int64_t sequence)
 {
-    counters_add(intake->counters, COUNTER_GAPS, (uint64_t)intake->sequence.missing);
+    int64_t missing = intake->sequence.missing - intake->undecodable_since_last;
+    if (missing <= 0) {
+        return;
+    }
+    counters_add(intake->counters, COUNTER_GAPS, (uint64_t)missing);
     uint64_t suppressed;
     if (log_limit_pass(&intake->gap_limit, &suppressed)) {
         log_warning(intake->object,
                     intake->sequence.is_first ? "sequence gap: the relay no longer has these events"
                                               : "sequence gap: the relay left out numbers",
-                    LOG_INT("missing", intake->sequence.missing), LOG_INT("sequence", sequence),
+                    LOG_INT("missing", missing), LOG_INT("sequence", sequence),
                     LOG_INT("suppressed", suppressed));
     }
 }
@@ -175,6 +180,7 @@ static bool is_filtered(const struct frame_event *event)
 
 static enum intake_verdict take_new(struct intake *intake, const struct frame_event *event)
 {
+    intake->undecodable_since_last = 0;
     if (!is_filtered(event)) {
         return append_event(intake, event);
     }

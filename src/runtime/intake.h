@@ -37,6 +37,7 @@ struct intake {
     struct sequence sequence; /* `last`: appended, counted or dead */
     bool accepts_reset;
     unsigned undecodable_in_row;
+    unsigned undecodable_since_last; /* since the last event that was taken */
     int64_t
         undecodable_reconnected_at; /* the last sequence at which 20 in a row reconnected, else -1 */
     struct log_limit bad_limit;

@@ -542,7 +542,6 @@ bool stream_writer_append_dead(struct stream_writer *writer, const struct stream
     struct writer_batch *batch = open_batch(writer);
     size_t bytes = writer_batch_bytes(batch);
     writer_batch_add_frame(batch, frame, before);
-    writer->taken = batch->queued;
     writer->pending_entries++;
     writer->pending_bytes += writer_batch_bytes(batch) - bytes;
     return settle_append(writer);

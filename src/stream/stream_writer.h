@@ -102,7 +102,8 @@ void stream_writer_begin(struct stream_writer *writer, const struct stream_origi
  * after stream_writer_begin(). */
 bool stream_writer_append(struct stream_writer *writer, const struct stream_event *event)
     __attribute__((warn_unused_result));
-/* A frame that could not be decoded: goes to the dead-letter stream once, by its SHA-256. Same result. */
+/* A frame that could not be decoded: goes to the dead-letter stream once, by its SHA-256. Same result.
+ * It does not move the mark: what it says of its sequence cannot be trusted. */
 bool stream_writer_append_dead(struct stream_writer *writer, const struct stream_dead_frame *frame)
     __attribute__((warn_unused_result));
 /* An event that makes no entry: counted with the next batch (or within a second); a `sequence` over

@@ -106,9 +106,6 @@ void writer_batch_add_frame(struct writer_batch *batch, const struct stream_dead
     redis_format_argument(&batch->frames, slice_from_string(now));
     buffer_deinit(&text);
     batch->frame_count++;
-    if (frame->sequence > batch->queued) {
-        batch->queued = frame->sequence;
-    }
 }
 
 void writer_batch_format(const struct writer_batch *batch, struct script_call *call,
