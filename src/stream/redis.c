@@ -162,7 +162,7 @@ static void fail(struct redis *redis, enum error_kind kind, const char *text)
         return;
     }
     enter_state(redis, REDIS_ENDING);
-    start_timer(redis, redis->connect_timeout_ms);
+    (void)uv_timer_stop(&redis->timer);
     redis_link_end(redis->link, &error);
 }
 
@@ -234,7 +234,7 @@ static void on_command_reply(void *data, struct redisReply *reply)
     if (reply == NULL && redis->state == REDIS_READY) {
         /* The link is ending; on_gone follows. Nobody may send into it any more. */
         enter_state(redis, REDIS_ENDING);
-        start_timer(redis, redis->connect_timeout_ms);
+        (void)uv_timer_stop(&redis->timer);
     }
     if (reply != NULL && reply_is_error(reply) && redis->state == REDIS_READY) {
         (void)ends_connection(redis, reply);

@@ -89,10 +89,10 @@ bool reply_has_error(const struct redisReply *reply, const char *code)
     if (found == reply->str) {
         return true;
     }
-    /* In the middle only as a whole upper-case word, as a script passes it on. */
-    char before = found[-1];
-    char after = found + size < reply->str + reply->len ? found[size] : ' ';
-    return (before == ' ' || before == '-') && after == ' ';
+    /* In the middle only as a whole word, as a script passes it on. */
+    const char *after = found + size;
+    bool ends = after == reply->str + reply->len || *after == ' ';
+    return ends && (found[-1] == ' ' || found[-1] == '-');
 }
 
 static const struct {

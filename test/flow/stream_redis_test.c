@@ -267,9 +267,10 @@ static void on_peer_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buff
         return;
     }
     if (peer->answer != NULL) {
-        uv_buf_t answer = uv_buf_init(strdup(peer->answer), (unsigned)strlen(peer->answer));
+        static char bytes[TEXT_SIZE];
+        int used = snprintf(bytes, sizeof(bytes), "%s", peer->answer);
+        uv_buf_t answer = uv_buf_init(bytes, (unsigned)used);
         (void)uv_try_write(stream, &answer, 1);
-        free(answer.base);
     }
 }
 

@@ -167,15 +167,20 @@ static void on_tick(uv_timer_t *timer)
     (void)timer; /* only wakes the loop up, so that the deadline is seen */
 }
 
+static void give_up(void)
+{
+    fail_msg("what was waited for did not come");
+}
+
 void stream_wait(struct uv_loop_s *loop, bool (*is_true)(void *data), void *data)
 {
     uv_timer_t tick;
     uint64_t deadline = clock_monotonic_ms() + DEADLINE_MS;
-    assert_int_equal(uv_timer_init(loop, &tick), 0);
-    assert_int_equal(uv_timer_start(&tick, on_tick, 5, 5), 0);
+    (void)uv_timer_init(loop, &tick);
+    (void)uv_timer_start(&tick, on_tick, 5, 5);
     while (!is_true(data)) {
         if (clock_monotonic_ms() >= deadline) {
-            fail_msg("what was waited for did not come");
+            give_up();
         }
         (void)uv_run(loop, UV_RUN_ONCE);
     }

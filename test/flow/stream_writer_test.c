@@ -191,7 +191,7 @@ static void assert_stream_holds(int64_t first, int64_t last)
     for (size_t i = 0; i < reply->elements; i++) {
         char id[TEXT_SIZE];
         (void)snprintf(id, sizeof(id), "%lld-%lld", (long long)EPOCH,
-                       (long long)(first + (int64_t)i));
+                       (long long)first + (long long)i);
         assert_string_equal(reply->element[i]->element[0]->str, id);
     }
     freeReplyObject(reply);
@@ -368,6 +368,20 @@ static void another_producer_s_entry_is_fenced_and_never_taken_for_a_duplicate(v
     rig_close(&rig);
 }
 
+/* One step of a relay connection that goes on after what it last knew to be stored. */
+static void append_next(struct rig *rig, int64_t *next)
+{
+    if (stream_writer_pending(rig->writer) == 0) {
+        *next = rig->origin.queued.sequence + 1;
+    }
+    if (rig->queued.sequence >= *next) {
+        *next = rig->queued.sequence + 1;
+    }
+    if (*next <= 300 && append(rig, *next)) {
+        (*next)++;
+    }
+}
+
 static void two_writers_at_once_put_no_entry_twice(void **state)
 {
     (void)state;
@@ -378,22 +392,11 @@ static void two_writers_at_once_put_no_entry_twice(void **state)
     second.writer = open_writer(&first.loop, &second, "second");
     stream_wait(&first.loop, has_found, &first);
     stream_wait(&first.loop, has_found, &second);
-    struct queued_wait done = {.rig = &first, .sequence = 300};
-    int64_t next[2] = {101, 101};
-    struct rig *const rigs[] = {&first, &second};
-    while (!is_queued(&done)) {
-        for (int i = 0; i < 2; i++) {
-            /* Each goes on after what it last knew to be stored, as its relay connection would. */
-            next[i] = stream_writer_pending(rigs[i]->writer) == 0
-                          ? rigs[i]->origin.queued.sequence + 1
-                          : next[i];
-            if (rigs[i]->queued.sequence >= next[i]) {
-                next[i] = rigs[i]->queued.sequence + 1;
-            }
-            if (next[i] <= 300 && append(rigs[i], next[i])) {
-                next[i]++;
-            }
-        }
+    int64_t first_next = 101;
+    int64_t second_next = 101;
+    while (first.queued.sequence < 300 && second.queued.sequence < 300) {
+        append_next(&first, &first_next);
+        append_next(&second, &second_next);
         (void)uv_run(&first.loop, UV_RUN_ONCE);
     }
     assert_stream_holds(101, 300);
