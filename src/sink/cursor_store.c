@@ -138,21 +138,21 @@ static void finish_save(struct cursor_store *store)
     mark_clear(&saved);
 }
 
-static void on_result(struct pg_request *request, unsigned query, const struct pg_result *result)
+static void on_result(struct pg_request *request, unsigned query, const struct pg_answer *answer)
 {
     struct cursor_store *store = LIST_ENTRY(request, struct cursor_store, request);
-    if (store->running != CURSOR_LOAD || result->rows == 0) {
+    if (store->running != CURSOR_LOAD || answer->rows == 0) {
         return;
     }
     if (query == 1) {
-        store->highest_epoch = strtoull(pg_result_text(result, 0, 0), NULL, 10);
+        store->highest_epoch = strtoull(pg_answer_text(answer, 0, 0), NULL, 10);
         return;
     }
     const struct cursor_row row = {
         .host = store->host,
-        .epoch = strtoull(pg_result_text(result, 0, 0), NULL, 10),
-        .queued = strtoll(pg_result_text(result, 0, 1), NULL, 10),
-        .committed = strtoll(pg_result_text(result, 0, 2), NULL, 10),
+        .epoch = strtoull(pg_answer_text(answer, 0, 0), NULL, 10),
+        .queued = strtoll(pg_answer_text(answer, 0, 1), NULL, 10),
+        .committed = strtoll(pg_answer_text(answer, 0, 2), NULL, 10),
     };
     mark_set(&store->found, &row);
 }

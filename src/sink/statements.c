@@ -186,15 +186,10 @@ static void send_statement(struct pg_connection *connection, struct batch *batch
     sent->order[sent->count++] = statement;
 }
 
-void statements_send(struct pg_connection *connection, struct batch *batch, const char *settings,
+void statements_send(struct pg_connection *connection, struct batch *batch,
                      struct statements_sent *sent)
 {
     sent->count = 0;
-    if (settings != NULL) {
-        const struct pg_statement statement = {.sql = settings};
-        pg_connection_query(connection, &statement, NULL);
-        sent->order[sent->count++] = STATEMENT_COUNT;
-    }
     for (unsigned i = 0; i < STATEMENT_COUNT; i++) {
         send_statement(connection, batch, (enum statement)i, sent);
     }

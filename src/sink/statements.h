@@ -30,13 +30,13 @@ extern const struct pg_statement statements[STATEMENT_COUNT];
 
 /* Which statement each query of the request was. */
 struct statements_sent {
-    enum statement order[STATEMENT_COUNT + 1];
+    enum statement order[STATEMENT_COUNT];
     unsigned count;
 };
 
-/* Sends what has rows, between pg_connection_begin() and pg_connection_end(). `settings` (with the
- * schema as search_path) go first where the session is not ours to keep; NULL elsewhere. */
-void statements_send(struct pg_connection *connection, struct batch *batch, const char *settings,
+/* Sends what has rows, between pg_connection_begin() and pg_connection_end(). Names are unqualified: the
+ * search_path is the session's, or behind a pooler the transaction's own (pg_session.h). */
+void statements_send(struct pg_connection *connection, struct batch *batch,
                      struct statements_sent *sent);
 
 #endif

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "atproto/utf8.h"
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/panic.h"
-#include "sink/statements.h"
+#include "sink/isolation.h"
+#include "sink/transaction.h"
 
 #include <uv.h>
 
@@ -24,23 +24,6 @@ enum writer_phase {
     WRITER_CLOSED,
 };
 
-/* How one entry is run alone: where in the batches, and what is known of its ops. */
-struct isolation {
-    bool is_on;
-    struct list *batch; /* node */
-    size_t outcome;     /* index of the batch */
-    size_t entry;
-    struct batch_verdict *verdicts;
-    size_t verdict_count, verdict_capacity;
-    int *trials; /* ops to run alone */
-    size_t trial_count, trial_capacity;
-    size_t trial;
-    bool is_trying; /* trials[trial] is being run */
-    bool has_tried;
-    uint64_t written; /* by the trials */
-    struct sink_outcome entry_outcome;
-};
-
 struct writer {
     struct writer_callbacks callbacks;
     void *owner;
@@ -51,18 +34,14 @@ struct writer {
     enum sink_state state;
     bool is_draining;
     bool has_prepared_again;
-    bool prepared;
     uint64_t misconfigured_wait_ms;
     char *object;
-    struct buffer settings; /* for sessions that are not ours to keep, terminated; else empty */
+    struct log_limit held_limit;
     struct backoff backoff;
     struct list batches;
     struct sink_outcome *outcomes; /* of each batch */
     size_t outcome_count, outcome_capacity;
-    struct batch batch;
-    struct pg_request request;
-    struct statements_sent sent;
-    uint64_t written; /* rows, by the command tag */
+    struct transaction transaction;
     struct isolation isolation;
 };
 
@@ -111,19 +90,11 @@ bool writer_has_batches(const struct writer *writer)
 
 /* --- the end of batches --- */
 
-static void move_written(struct sink_outcome *outcome, uint64_t *written)
-{
-    uint32_t moved = *written < outcome->unchanged ? (uint32_t)*written : outcome->unchanged;
-    outcome->written += moved;
-    outcome->unchanged -= moved;
-    *written -= moved;
-}
-
 static void finish_batches(struct writer *writer, const struct error *error)
 {
     static const struct sink_outcome nothing = {0};
     size_t index = 0;
-    writer->isolation.is_on = false;
+    isolation_end(&writer->isolation);
     for (struct list *node; (node = list_take_first(&writer->batches)) != NULL; index++) {
         struct sink_batch *batch = LIST_ENTRY(node, struct sink_batch, node);
         batch->on_done(batch, error == NULL ? &writer->outcomes[index] : &nothing, error);
@@ -151,172 +122,6 @@ static void become_idle(struct writer *writer)
     }
 }
 
-/* --- one entry after the other --- */
-
-static const struct entry *isolated_entry(const struct isolation *isolation)
-{
-    return &LIST_ENTRY(isolation->batch, struct sink_batch, node)->entries[isolation->entry];
-}
-
-/* Leaves out batches without entries; false past the last entry. */
-static bool find_entry(struct writer *writer)
-{
-    struct isolation *isolation = &writer->isolation;
-    while (isolation->batch != &writer->batches &&
-           isolation->entry == LIST_ENTRY(isolation->batch, struct sink_batch, node)->count) {
-        isolation->batch = isolation->batch->next;
-        isolation->outcome++;
-        isolation->entry = 0;
-    }
-    return isolation->batch != &writer->batches;
-}
-
-static void begin_entry(struct isolation *isolation)
-{
-    isolation->verdict_count = 0;
-    isolation->trial_count = 0;
-    isolation->is_trying = false;
-    isolation->has_tried = false;
-    isolation->written = 0;
-}
-
-static void isolate(struct writer *writer)
-{
-    struct isolation *isolation = &writer->isolation;
-    isolation->is_on = true;
-    isolation->batch = writer->batches.next;
-    isolation->outcome = 0;
-    isolation->entry = 0;
-    begin_entry(isolation);
-    for (size_t i = 0; i < writer->outcome_count; i++) {
-        writer->outcomes[i] = (struct sink_outcome){0};
-    }
-}
-
-static void add_outcome(struct sink_outcome *to, const struct sink_outcome *from)
-{
-    to->written += from->written;
-    to->unchanged += from->unchanged;
-    to->skipped += from->skipped;
-    to->dead += from->dead;
-    to->dead_entries += from->dead_entries;
-    to->commits += from->commits;
-    to->identities += from->identities;
-    to->accounts += from->accounts;
-    to->syncs += from->syncs;
-    if (from->newest_event_us > to->newest_event_us) {
-        to->newest_event_us = from->newest_event_us;
-    }
-    if (from->oldest_event_us != 0 &&
-        (to->oldest_event_us == 0 || from->oldest_event_us < to->oldest_event_us)) {
-        to->oldest_event_us = from->oldest_event_us;
-    }
-}
-
-static void next_trial(struct isolation *isolation)
-{
-    isolation->trial++;
-    isolation->is_trying = isolation->trial < isolation->trial_count;
-}
-
-static void isolated_done(struct writer *writer)
-{
-    struct isolation *isolation = &writer->isolation;
-    isolation->written += writer->written;
-    if (isolation->is_trying) {
-        next_trial(isolation);
-    } else {
-        move_written(&isolation->entry_outcome, &isolation->written);
-        add_outcome(&writer->outcomes[isolation->outcome], &isolation->entry_outcome);
-        isolation->entry++;
-        begin_entry(isolation);
-    }
-    if (find_entry(writer)) {
-        run(writer);
-    } else {
-        become_idle(writer);
-    }
-}
-
-static void add_verdict(struct writer *writer, int op, const struct pg_failure *failure)
-{
-    struct isolation *isolation = &writer->isolation;
-    if (isolation->verdict_count == isolation->verdict_capacity) {
-        isolation->verdict_capacity = isolation->verdict_capacity * 2 + 8;
-        isolation->verdicts = memory_resize(isolation->verdicts, isolation->verdict_capacity *
-                                                                     sizeof(*isolation->verdicts));
-    }
-    struct batch_verdict *verdict = &isolation->verdicts[isolation->verdict_count++];
-    *verdict = (struct batch_verdict){.op = op, .is_skipped = failure->class == SQLSTATE_DONE};
-    memcpy(verdict->sqlstate, failure->sqlstate, sizeof(verdict->sqlstate));
-    size_t length = strnlen(failure->text, sizeof(verdict->detail) - 1);
-    memcpy(verdict->detail, failure->text, length); /* zeroed before */
-    while (length > 0 && !utf8_is_valid(slice_of(verdict->detail, length))) {
-        verdict->detail[--length] = '\0'; /* a character was cut */
-    }
-    const struct entry *entry = isolated_entry(isolation);
-    log_warning(writer->object, "refused", LOG_INT("epoch", entry->id.epoch),
-                LOG_INT("sequence", entry->id.sequence), LOG_INT("op", op),
-                LOG_TEXT("sqlstate", failure->sqlstate), LOG_TEXT("why", failure->text));
-}
-
-static void begin_trials(struct writer *writer)
-{
-    struct isolation *isolation = &writer->isolation;
-    isolation->trial_count = 0;
-    for (int op; (op = batch_winner_op(&writer->batch, isolation->trial_count)) >= 0;) {
-        if (isolation->trial_count == isolation->trial_capacity) {
-            isolation->trial_capacity = isolation->trial_capacity * 2 + 16;
-            isolation->trials = memory_resize(isolation->trials, isolation->trial_capacity *
-                                                                     sizeof(*isolation->trials));
-        }
-        isolation->trials[isolation->trial_count++] = op;
-    }
-    isolation->trial = 0;
-    isolation->has_tried = true;
-    isolation->is_trying = isolation->trial_count > 1;
-}
-
-static bool has_verdict_on_entry(const struct isolation *isolation)
-{
-    for (size_t i = 0; i < isolation->verdict_count; i++) {
-        if (isolation->verdicts[i].op == BATCH_OP_ENTRY) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Some op of the entry was refused, nobody knows which. */
-static void find_guilty_op(struct writer *writer, const struct pg_failure *failure)
-{
-    begin_trials(writer);
-    if (!writer->isolation.is_trying) {
-        add_verdict(writer, writer->isolation.trials[0], failure);
-    }
-}
-
-/* False where there is nobody left to blame: the dead letter itself was refused. */
-static bool isolated_refused(struct writer *writer, const struct pg_failure *failure)
-{
-    struct isolation *isolation = &writer->isolation;
-    bool is_record = failure->query < writer->sent.count &&
-                     writer->sent.order[failure->query] == STATEMENT_RECORDS;
-    if (has_verdict_on_entry(isolation)) {
-        return false;
-    }
-    if (isolation->is_trying) {
-        add_verdict(writer, isolation->trials[isolation->trial], failure);
-        next_trial(isolation);
-    } else if (is_record && !isolation->has_tried) {
-        find_guilty_op(writer, failure);
-    } else {
-        add_verdict(writer, BATCH_OP_ENTRY, failure);
-    }
-    run(writer);
-    return true;
-}
-
 /* --- failures --- */
 
 static void on_timer(uv_timer_t *timer)
@@ -334,11 +139,20 @@ static void hold(struct writer *writer, uint64_t wait_ms)
     ASSERT(result == 0);
 }
 
+static void log_held(struct writer *writer, const struct pg_failure *failure, uint64_t wait_ms)
+{
+    uint64_t suppressed = 0;
+    if (log_limit_pass(&writer->held_limit, &suppressed)) {
+        log_warning(writer->object, "batch held", LOG_TEXT("sqlstate", failure->sqlstate),
+                    LOG_TEXT("why", failure->text), LOG_INT("retry_ms", wait_ms),
+                    LOG_INT("suppressed", suppressed));
+    }
+}
+
 static void hold_for_outage(struct writer *writer, const struct pg_failure *failure)
 {
     uint64_t wait_ms = backoff_next_ms(&writer->backoff);
-    log_warning(writer->object, "batch held", LOG_TEXT("sqlstate", failure->sqlstate),
-                LOG_TEXT("why", failure->text), LOG_INT("retry_ms", wait_ms));
+    log_held(writer, failure, wait_ms);
     hold(writer, wait_ms);
     set_state(writer, SINK_AWAY, failure);
 }
@@ -363,18 +177,26 @@ static void hold_for_prepare(struct writer *writer, const struct pg_failure *fai
     pg_connection_restart(writer->connection, "prepared statements are stale");
 }
 
+/* Whose row was refused, or what ran too long, is found entry by entry. */
+static void isolate(struct writer *writer)
+{
+    if (!isolation_begin(&writer->isolation, &writer->batches, writer->outcomes)) {
+        isolation_end(
+            &writer->isolation); /* nothing but empty batches: the whole is as small as it gets */
+    }
+}
+
 static void handle_row_error(struct writer *writer, const struct pg_failure *failure)
 {
-    if (writer->isolation.is_on) {
-        if (!isolated_refused(writer, failure)) {
-            hold_for_outage(writer, failure);
-        }
+    struct transaction *transaction = &writer->transaction;
+    if (!writer->isolation.is_on) {
+        isolate(writer);
+    } else if (!isolation_refuse(&writer->isolation, failure, &transaction->batch,
+                                 transaction_failed_in_records(transaction, failure))) {
+        hold_for_outage(writer, failure);
         return;
     }
-    isolate(writer);
-    if (find_entry(writer)) {
-        run(writer);
-    }
+    run(writer);
 }
 
 /* Smaller transactions next time. */
@@ -382,15 +204,21 @@ static void handle_timeout(struct writer *writer, const struct pg_failure *failu
 {
     if (!writer->isolation.is_on) {
         isolate(writer);
-        (void)find_entry(writer); /* something ran too long, so there is one */
     }
     hold_for_outage(writer, failure);
 }
 
+/* A connection that went is an outage, whatever was said before; but where nothing came in time, the
+ * transaction may be what is too long. */
+static enum sqlstate_class class_of(const struct pg_failure *failure)
+{
+    bool is_outage = failure->is_lost && failure->class != SQLSTATE_SLOW;
+    return is_outage ? SQLSTATE_OUTAGE : failure->class;
+}
+
 static void handle_failure(struct writer *writer, const struct pg_failure *failure)
 {
-    /* A connection that went is an outage, whatever was said before. */
-    switch (failure->is_lost ? SQLSTATE_OUTAGE : failure->class) {
+    switch (class_of(failure)) {
     case SQLSTATE_DONE:
     case SQLSTATE_ROW:
         handle_row_error(writer, failure);
@@ -412,55 +240,25 @@ static void handle_failure(struct writer *writer, const struct pg_failure *failu
 
 /* --- running --- */
 
-static void on_result(struct pg_request *request, unsigned query, const struct pg_result *result)
+static void on_done(struct transaction *transaction, const struct pg_failure *failure)
 {
-    struct writer *writer = LIST_ENTRY(request, struct writer, request);
-    if (query < writer->sent.count && writer->sent.order[query] == STATEMENT_RECORDS) {
-        writer->written = result->affected;
-    }
-}
-
-static void on_done(struct pg_request *request, const struct pg_failure *failure)
-{
-    struct writer *writer = LIST_ENTRY(request, struct writer, request);
+    struct writer *writer = LIST_ENTRY(transaction, struct writer, transaction);
     if (writer->phase == WRITER_CLOSED) {
         return;
     }
     if (failure != NULL) {
         handle_failure(writer, failure);
-    } else if (writer->isolation.is_on) {
-        isolated_done(writer);
-    } else {
+        return;
+    }
+    if (!writer->isolation.is_on) {
         for (size_t i = 0; i < writer->outcome_count; i++) {
-            move_written(&writer->outcomes[i], &writer->written);
+            outcome_move_written(&writer->outcomes[i], &transaction->written);
         }
-        become_idle(writer);
+    } else if (isolation_accept(&writer->isolation, transaction->written, writer->outcomes)) {
+        run(writer);
+        return;
     }
-}
-
-static void build_whole(struct writer *writer)
-{
-    size_t index = 0;
-    batch_begin(&writer->batch);
-    LIST_FOREACH (node, &writer->batches) {
-        const struct sink_batch *batch = LIST_ENTRY(node, struct sink_batch, node);
-        struct sink_outcome *outcome = &writer->outcomes[index++];
-        *outcome = (struct sink_outcome){0};
-        for (size_t i = 0; i < batch->count; i++) {
-            batch_add(&writer->batch, &batch->entries[i], outcome);
-        }
-    }
-    batch_build(&writer->batch);
-}
-
-static void build_isolated(struct writer *writer)
-{
-    struct isolation *isolation = &writer->isolation;
-    int only_op = isolation->is_trying ? isolation->trials[isolation->trial] : BATCH_OP_ENTRY;
-    isolation->entry_outcome = (struct sink_outcome){0};
-    batch_begin_one(&writer->batch, isolation->verdicts, isolation->verdict_count, only_op);
-    batch_add(&writer->batch, isolated_entry(isolation), &isolation->entry_outcome);
-    batch_build(&writer->batch);
+    become_idle(writer);
 }
 
 static void run(struct writer *writer)
@@ -470,16 +268,12 @@ static void run(struct writer *writer)
         return; /* on_ready goes on */
     }
     if (writer->isolation.is_on) {
-        build_isolated(writer);
+        transaction_build_isolated(&writer->transaction, &writer->isolation);
     } else {
-        build_whole(writer);
+        transaction_build_whole(&writer->transaction, &writer->batches, writer->outcomes);
     }
-    writer->written = 0;
     enter_phase(writer, WRITER_RUNNING);
-    writer->request = (struct pg_request){.on_result = on_result, .on_done = on_done};
-    pg_connection_begin(writer->connection, &writer->request);
-    statements_send(writer->connection, &writer->batch, writer->settings.data, &writer->sent);
-    pg_connection_end(writer->connection);
+    transaction_run(&writer->transaction, writer->connection);
 }
 
 void writer_give(struct writer *writer, struct list *batches)
@@ -528,10 +322,8 @@ static void finish_closing(struct writer *writer)
     struct writer_callbacks callbacks = writer->callbacks;
     void *owner = writer->owner;
     ASSERT(list_is_empty(&writer->batches));
-    batch_deinit(&writer->batch);
-    buffer_deinit(&writer->settings);
-    free(writer->isolation.verdicts);
-    free(writer->isolation.trials);
+    transaction_deinit(&writer->transaction);
+    isolation_deinit(&writer->isolation);
     free(writer->outcomes);
     free(writer->object);
     callbacks.on_closed(owner, writer);
@@ -569,54 +361,12 @@ void writer_drain(struct writer *writer)
     }
 }
 
-static void append_setting(struct writer *writer, const char *name, const char *value)
-{
-    bool is_first = writer->settings.size == 0;
-    buffer_append_format(&writer->settings, "%sset_config('%s', ", is_first ? "SELECT " : ", ",
-                         name);
-    buffer_append_byte(&writer->settings, '\'');
-    for (const char *c = value; *c != '\0'; c++) {
-        if (*c == '\'') {
-            buffer_append_byte(&writer->settings, '\'');
-        }
-        buffer_append_byte(&writer->settings, *c);
-    }
-    buffer_append_string(&writer->settings, "', true)");
-}
-
-/* Behind a transaction pooler a session setting may be another client's the next moment: then each
- * transaction sets its own. */
-static void build_settings(struct writer *writer, const struct sink_options *options)
-{
-    struct buffer path = {0};
-    buffer_append_byte(&path, '"');
-    for (const char *c = options->schema; *c != '\0'; c++) {
-        if (*c == '"') {
-            buffer_append_byte(&path, '"');
-        }
-        buffer_append_byte(&path, *c);
-    }
-    buffer_append(&path, "\"", 2); /* with its end */
-    append_setting(writer, "synchronous_commit", "on");
-    append_setting(writer, "search_path", path.data);
-    append_setting(writer, "jit", "off");
-    struct buffer timeout = {0};
-    buffer_append_int64(&timeout, (int64_t)options->statement_timeout_ms);
-    buffer_append_byte(&timeout, '\0');
-    append_setting(writer, "statement_timeout", timeout.data);
-    append_setting(writer, "lock_timeout", timeout.data);
-    buffer_append_byte(&writer->settings, '\0');
-    buffer_deinit(&timeout);
-    buffer_deinit(&path);
-}
-
 struct writer *writer_open(struct uv_loop_s *loop, const struct sink_options *options,
                            const struct writer_callbacks *callbacks, void *owner)
 {
     struct writer *writer = memory_allocate(sizeof(*writer));
     writer->callbacks = *callbacks;
     writer->owner = owner;
-    writer->prepared = options->prepared;
     writer->open_handles = 2;
     writer->backoff = (struct backoff){.base_ms = BACKOFF_BASE_MS, .limit_ms = BACKOFF_LIMIT_MS};
     writer->misconfigured_wait_ms = options->misconfigured_wait_ms != 0
@@ -626,13 +376,12 @@ struct writer *writer_open(struct uv_loop_s *loop, const struct sink_options *op
     buffer_append_format(&object, "postgres[%s]", options->name);
     buffer_append_byte(&object, '\0');
     writer->object = object.data;
+    writer->isolation.object = writer->object;
+    writer->transaction.on_done = on_done;
     list_init(&writer->batches);
     int result = uv_timer_init(loop, &writer->timer);
     ASSERT(result == 0);
     writer->timer.data = writer;
-    if (!options->prepared) {
-        build_settings(writer, options);
-    }
     const struct pg_connection_options connection_options = {
         .conninfo = options->conninfo,
         .schema = options->schema,

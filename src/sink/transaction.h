@@ -1,0 +1,43 @@
+/*
+ * Transaction: the statements of one batch, or of one entry, on their way to a commit.
+ *
+ *   build (whole batches, or one entry of them) -> run -> on_done(written)
+ *
+ * Ownership: embedded; borrows the entries until its on_done; keeps its columns for the next one.
+ * Threading: the loop's thread only.
+ */
+#ifndef SINK_TRANSACTION_H
+#define SINK_TRANSACTION_H
+
+#include "sink/batch.h"
+#include "sink/pg_connection.h"
+#include "sink/statements.h"
+
+struct isolation;
+
+struct transaction {
+    struct batch batch;
+    struct statements_sent sent;
+    struct pg_request request;
+    uint64_t written; /* rows of records, by the command tag */
+    /* `failure` is NULL where it has committed. */
+    void (*on_done)(struct transaction *transaction, const struct pg_failure *failure);
+};
+
+void transaction_deinit(struct transaction *transaction);
+/* All entries of `batches` (struct sink_batch), which has one outcome each, made anew. */
+void transaction_build_whole(struct transaction *transaction, const struct list *batches,
+                             struct sink_outcome *outcomes);
+/* What the isolation wants to be tried next. */
+void transaction_build_isolated(struct transaction *transaction, struct isolation *isolation);
+/* Ready connections only. */
+void transaction_run(struct transaction *transaction, struct pg_connection *connection);
+/* True where the statement on records is what failed: then one of its rows is to blame. */
+bool transaction_failed_in_records(const struct transaction *transaction,
+                                   const struct pg_failure *failure);
+
+/* Says of ops that count as unchanged that they were written: as many as fit of `*written`, which is less
+ * by them. */
+void outcome_move_written(struct sink_outcome *outcome, uint64_t *written);
+
+#endif
