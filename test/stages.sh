@@ -45,14 +45,17 @@ c_files() { # all, or those that differ from HEAD
 }
 
 check() {
-    local status=0 files
+    local status=0 files file
     install_packages build test check
     configure RelWithDebInfo "$ROOT/build/test" -DSTANDPIPE_SANITIZE=OFF -DSTANDPIPE_TESTS=ON
     cd "$ROOT"
     mapfile -t files < <(c_files "${1:-}")
     if [ "${#files[@]}" -gt 0 ]; then
         clang-format --dry-run -Werror "${files[@]}" || status=1
-        printf '%s\n' "${files[@]}" | { grep '\.c$' || true; } |
+        # Only what is compiled here: hiredis' TLS part, for one, is not on Debian 12.
+        for file in "${files[@]}"; do
+            ! grep -qF "\"$ROOT/$file\"" "$ROOT/build/test/compile_commands.json" || printf '%s\n' "$file"
+        done |
             xargs -r -P2 -n1 clang-tidy -p "$ROOT/build/test" --quiet 2>/dev/null || status=1
     fi
     "$ROOT/test/layers/check" || status=1

@@ -18,7 +18,9 @@ int cli_migrate(const struct cli_options *options)
     struct buffer report = {0};
     struct error error = {0};
     bool is_done = migrations_run(&migrations, &report, &error);
-    (void)fwrite(report.data, 1, report.size, stdout);
+    if (report.size > 0) {
+        (void)fwrite(report.data, 1, report.size, stdout); /* cli_finish_output() sees a failure */
+    }
     buffer_deinit(&report);
     config_deinit(&config);
     return is_done ? cli_finish_output(EXIT_DONE) : cli_fail("migrate", &error);

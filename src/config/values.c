@@ -337,6 +337,16 @@ static void list_push(struct config_list *list, struct slice item)
     list->items[list->count++] = copy_slice(item);
 }
 
+static bool is_collection_segment(struct slice segment)
+{
+    for (size_t i = 0; i < segment.size; i++) {
+        if (!isalnum((unsigned char)segment.data[i]) && segment.data[i] != '-') {
+            return false;
+        }
+    }
+    return segment.size > 0;
+}
+
 /* A collection, or segments followed by `.*`: letters, digits and hyphens between dots. */
 static bool is_collection_pattern(struct slice text)
 {
@@ -346,12 +356,8 @@ static bool is_collection_pattern(struct slice text)
         struct slice segment = slice_of(text.data, dot);
         bool is_last = dot == text.size;
         bool is_star = is_last && segments > 0 && slice_equals(segment, SLICE("*"));
-        for (size_t i = 0; i < segment.size && !is_star; i++) {
-            if (!isalnum((unsigned char)segment.data[i]) && segment.data[i] != '-') {
-                return false;
-            }
-        }
-        if (segment.size == 0 || (!is_last && dot + 1 == text.size)) {
+        bool ends_with_dot = !is_last && dot + 1 == text.size;
+        if (ends_with_dot || (!is_star && !is_collection_segment(segment))) {
             return false;
         }
         segments++;

@@ -211,6 +211,9 @@ static void writer_on_found(void *owner, const struct stream_found *found)
 {
     struct ingester *ingester = owner;
     const struct config_relay *relay = &ingester->config->relay;
+    if (!wants_writer(ingester) || ingester->is_writer_closing) {
+        return;
+    }
     ingester->facts = (struct origin_facts){
         .host = ingester->marks->host,
         .start = ingester->has_started ? CURSOR_SAVED : relay->cursor,

@@ -9,4 +9,13 @@
 
 #include <cmocka.h>
 
+/* An assertion that says which case of a table it was. */
+static inline void assert_case(int holds, const char *what)
+{
+    if (!holds) {
+        print_error("case: %s\n", what);
+    }
+    assert_true(holds);
+}
+
 #endif

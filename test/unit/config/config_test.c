@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "config/config.h"
 #include "config/keys.h"
+#include "unit/test.h"
 
 #define XRPC "/xrpc/com.atproto.sync.subscribeRepos"
 
@@ -71,9 +70,7 @@ static void refuse(const char *const *words)
     }
     assert_int_equal(error.kind, ERROR_USAGE);
     for (; *words != NULL; words++) {
-        if (strstr(error.text, *words) == NULL) {
-            fail_msg("no \"%s\" in: %s", *words, error.text);
-        }
+        assert_case(strstr(error.text, *words) != NULL, error.text);
     }
 }
 
@@ -548,88 +545,6 @@ static void a_comparison_names_each_changed_key_and_when_it_is_felt(void **state
     config_deinit(&after);
 }
 
-static void read_whole(const char *name, struct buffer *out)
-{
-    FILE *file = fopen(name, "re");
-    assert_non_null(file);
-    size_t count = 0;
-    do {
-        count = fread(buffer_reserve(out, 4096), 1, 4096, file);
-        out->size += count;
-    } while (count > 0);
-    assert_int_equal(fclose(file), 0);
-    buffer_append_byte(out, '\0');
-}
-
-static void the_sample_file_has_every_key_with_its_sentence_and_default(void **state)
-{
-    (void)state;
-    struct buffer text = {0};
-    read_whole(SAMPLE_FILE, &text);
-    const char *at = text.data;
-    for (size_t i = 0; i < config_key_count && at != NULL; i++) {
-        const struct config_key *key = &config_keys[i];
-        struct buffer wanted = {0};
-        buffer_append_format(&wanted, "\n# %s\n", key->sentence);
-        if (key->initial_words != NULL) {
-            buffer_append_format(&wanted, "# (%s: %s)\n",
-                                 key->initial[0] != '\0' ? key->initial : "empty",
-                                 key->initial_words);
-        }
-        buffer_append_format(&wanted, "#%s =%s%s\n", key->name, key->initial[0] != '\0' ? " " : "",
-                             key->initial);
-        buffer_append_byte(&wanted, '\0');
-        at = strstr(at, wanted.data);
-        if (at == NULL) {
-            fail_msg("not there, or out of order: [%s]%s", key->section, wanted.data);
-        }
-        buffer_deinit(&wanted);
-    }
-    buffer_deinit(&text);
-    arguments.file = SAMPLE_FILE;
-    load();
-}
-
-static void the_sample_file_loads_with_every_line_taken_in(void **state)
-{
-    (void)state;
-    struct buffer text = {0};
-    struct buffer taken_in = {0};
-    struct buffer print = {0};
-    read_whole(SAMPLE_FILE, &text);
-    for (const char *at = text.data; *at != '\0'; at++) {
-        bool is_key =
-            *at == '#' && at > text.data && at[-1] == '\n' && at[1] != ' ' && at[1] != '\n';
-        if (!is_key) {
-            buffer_append_byte(&taken_in, *at);
-        }
-    }
-    put_file(buffer_slice(&taken_in));
-    arguments.file = path;
-    load();
-    config_print(&config, &print);
-    buffer_append_byte(&print, '\0');
-    assert_null(strstr(print.data, "; default"));
-    buffer_deinit(&print);
-    buffer_deinit(&taken_in);
-    buffer_deinit(&text);
-}
-
-static void the_reference_page_is_what_the_program_prints(void **state)
-{
-    (void)state;
-    struct buffer page = {0};
-    struct buffer printed = {0};
-    read_whole(REFERENCE_FILE, &page);
-    config_reference(&printed);
-    buffer_append_byte(&printed, '\0');
-    if (strcmp(page.data, printed.data) != 0) {
-        fail_msg("docs/configuration.md is old: write `standpipe help configuration` into it");
-    }
-    buffer_deinit(&page);
-    buffer_deinit(&printed);
-}
-
 #define CONFIG_TEST(test) cmocka_unit_test_setup_teardown(test, start, finish)
 
 int main(void)
@@ -662,9 +577,6 @@ int main(void)
         CONFIG_TEST(passwords_show_up_neither_in_print_nor_in_errors),
         CONFIG_TEST(the_relays_host_names_its_sequence_space),
         CONFIG_TEST(a_comparison_names_each_changed_key_and_when_it_is_felt),
-        CONFIG_TEST(the_sample_file_has_every_key_with_its_sentence_and_default),
-        CONFIG_TEST(the_sample_file_loads_with_every_line_taken_in),
-        CONFIG_TEST(the_reference_page_is_what_the_program_prints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

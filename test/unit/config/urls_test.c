@@ -4,9 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
-
 #include "config/urls.h"
+#include "unit/test.h"
 
 static void assert_relay(const char *given, const char *expected)
 {
@@ -139,9 +138,7 @@ static void a_redis_url_that_cannot_work_is_refused(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct redis_address address;
         struct error error = {0};
-        if (redis_address_parse(&address, slice_from_string(bad[i]), &error)) {
-            fail_msg("%s is taken", bad[i]);
-        }
+        assert_case(!redis_address_parse(&address, slice_from_string(bad[i]), &error), bad[i]);
         assert_int_equal(error.kind, ERROR_USAGE);
         assert_null(strstr(error.text, "p%2"));
     }
@@ -178,9 +175,7 @@ static void libpq_never_repeats_a_password_through_us(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct error error = {0};
         assert_false(postgres_url_check(bad[i], &error));
-        if (strstr(error.text, "sesame") != NULL) {
-            fail_msg("%s", error.text);
-        }
+        assert_case(strstr(error.text, "sesame") == NULL, error.text);
     }
 }
 
