@@ -142,6 +142,7 @@ def steady(stage, arguments):
     seconds, events = time.monotonic() - started, setup.queued() - first
     found = figures(events, seconds, usage, daemon)
     assert daemon.terminate() == 0
+    half = len(samples) // 2  # by then the buffers have seen their first bursts
     depths, sizes = [row[1] for row in samples], [row[2] for row in samples]
     found |= {
         "backlog_most": max(depths),
@@ -150,26 +151,17 @@ def steady(stage, arguments):
         "rss_first_mb": round(sizes[0] / MEGABYTE, 1),
         "rss_last_mb": round(sizes[-1] / MEGABYTE, 1),
         "rss_slope_kb_per_second": round(slope([row[::2] for row in samples]) / 1000, 2),
+        "rss_slope_second_half": round(slope([row[::2] for row in samples[half:]]) / 1000, 2),
     }
     yield "steady", found
 
 
-def buckets(daemon, name):
-    """{upper bound: cumulative count} of a Prometheus histogram, all labels added."""
-    found = {}
-    for key, value in daemon.metrics().items():
-        if key.startswith(f"{name}_bucket"):
-            bound = key.split('le="')[1].split('"')[0]
-            bound = float("inf") if bound == "+Inf" else float(bound)
-            found[bound] = found.get(bound, 0) + value
-    return found
-
-
-def quantile_ms(before, after, share):
-    """The bucket's upper bound under which `share` of what was added lies."""
-    counts = {bound: count - before.get(bound, 0) for bound, count in after.items()}
-    wanted = counts[float("inf")] * share
-    return round(min(bound for bound, count in counts.items() if count >= wanted) * 1000, 1)
+# By the server's own commit time of each row; `time` of a generated frame is when it was released.
+LATENCY = """
+SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY late), count(*)
+FROM (SELECT 1000 * extract(epoch FROM pg_xact_commit_timestamp(xmin) - event_time) AS late
+      FROM standpipe_records WHERE indexed_at > %s) AS rows
+"""
 
 
 def latency(stage, arguments):
@@ -178,13 +170,12 @@ def latency(stage, arguments):
         daemon = setup.run("bench", relay__cursor="live")
         wait_queued(setup, daemon, 1)
         sample(setup, daemon, 2)
-        name = "standpipe_event_to_commit_seconds"
-        before = buckets(daemon, name)
+        begin = setup.database.scalar("SELECT now()")
         sample(setup, daemon, LATENCY_SECONDS // arguments.runs)
-        after = buckets(daemon, name)
+        (quantiles, rows), = setup.database.query(LATENCY, begin)
         assert daemon.terminate() == 0
-        names = {"p50_ms_at_most": 0.5, "p95_ms_at_most": 0.95, "p99_ms_at_most": 0.99}
-        return {"latency": {key: quantile_ms(before, after, share) for key, share in names.items()}}
+        names = ("p50_ms", "p95_ms", "p99_ms")
+        return {"latency": {**{name: round(value, 1) for name, value in zip(names, quantiles)}, "rows": rows}}
 
     for name, found in repeat(arguments, once).items():
         yield name, {"events_per_second": LATENCY_RATE, **found}

@@ -17,7 +17,12 @@ from harness.process import clean_environment  # noqa: E402
 from harness.redis_server import RedisServer  # noqa: E402
 from harness.relay import Relay  # noqa: E402
 
-POSTGRES = {"shared_buffers": "512MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
+POSTGRES = {
+    "shared_buffers": "512MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "track_commit_timestamp": "on",  # what `latency` reads
+}
 SETTINGS = {"workers.consumer_id": "bench"}
 
 
