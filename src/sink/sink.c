@@ -1,7 +1,9 @@
 #include "sink/sink.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "sink/writer.h"
@@ -13,7 +15,11 @@ struct sink {
     void *owner;
     size_t batch_bytes;
     size_t batch_entries;
+    char *object; /* the log's */
     enum sink_state state;
+    struct error why;   /* of the state */
+    bool is_told_ready; /* the last thing that the log has heard */
+    struct log_limit away_limit;
     bool is_closing;
     struct list waiting;
     struct writer **writers; /* NULL once closed */
@@ -46,26 +52,61 @@ static enum sink_state combine_states(const struct sink *sink)
     return is_ready ? SINK_READY : SINK_CONNECTING;
 }
 
-static void report_misconfigured(const char *why)
+static void log_away(struct sink *sink, const char *message)
 {
-    log_error("sink", "the set-up of PostgreSQL is wrong", LOG_TEXT("why", why));
+    uint64_t suppressed = 0;
+    if (log_limit_pass(&sink->away_limit, &suppressed)) {
+        log_warning(sink->object, message, LOG_TEXT("why", sink->why.text),
+                    LOG_INT("suppressed", suppressed));
+        sink->is_told_ready = sink->is_told_ready && sink->state == SINK_READY;
+    }
 }
 
+/* One voice for all connections: what each of them meets is in the debug log. */
+static void log_state(struct sink *sink, bool is_news, bool has_failed)
+{
+    switch (sink->state) {
+    case SINK_CONNECTING:
+    case SINK_AWAY:
+        log_away(sink, "away");
+        return;
+    case SINK_MISCONFIGURED:
+        if (is_news) {
+            log_error(sink->object, "the set-up of PostgreSQL is wrong",
+                      LOG_TEXT("why", sink->why.text));
+            sink->is_told_ready = false;
+        }
+        return;
+    case SINK_READY:
+        if (has_failed) {
+            log_away(sink, "a connection is away");
+        } else if (!sink->is_told_ready) {
+            log_info(sink->object, "connected", LOG_INT("connections", sink->writer_count));
+            sink->is_told_ready = true;
+        }
+        return;
+    }
+}
+
+/* The reason for a wrong set-up is news as well: the first one may have hidden a second. */
 static void on_writer_state(void *owner, struct writer *writer, const struct error *error)
 {
     struct sink *sink = owner;
     (void)writer;
-    enum sink_state state = combine_states(sink);
-    if (state == sink->state || sink->is_closing) {
+    if (sink->is_closing) {
         return;
     }
+    enum sink_state state = combine_states(sink);
+    bool is_news = state != sink->state ||
+                   (state == SINK_MISCONFIGURED && error != NULL && error->kind == ERROR_REFUSED &&
+                    strcmp(error->text, sink->why.text) != 0);
     sink->state = state;
-    const char *why = error != NULL ? error->text : "";
-    if (state == SINK_MISCONFIGURED) {
-        report_misconfigured(why);
+    if (error != NULL) {
+        sink->why = *error;
     }
-    if (sink->callbacks.on_state != NULL) {
-        sink->callbacks.on_state(sink->owner, state, state == SINK_READY ? NULL : error);
+    log_state(sink, is_news, error != NULL);
+    if (is_news && sink->callbacks.on_state != NULL) {
+        sink->callbacks.on_state(sink->owner, state, state == SINK_READY ? NULL : &sink->why);
     }
 }
 
@@ -135,6 +176,7 @@ static void finish_closing(struct sink *sink)
     struct sink_callbacks callbacks = sink->callbacks;
     void *owner = sink->owner;
     free(sink->writers);
+    free(sink->object);
     free(sink);
     if (callbacks.on_closed != NULL) {
         callbacks.on_closed(owner);
@@ -186,6 +228,14 @@ void sink_close(struct sink *sink, uint64_t drain_ms)
     }
 }
 
+static char *name_object(const char *name)
+{
+    struct buffer object = {0};
+    buffer_append_format(&object, "postgres[%s]", name);
+    buffer_append_byte(&object, '\0');
+    return object.data;
+}
+
 struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *options,
                        const struct sink_callbacks *callbacks, void *owner)
 {
@@ -195,6 +245,7 @@ struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *option
     ASSERT(options->connections > 0);
     sink->callbacks = *callbacks;
     sink->owner = owner;
+    sink->object = name_object(options->name);
     sink->batch_bytes = options->batch_bytes;
     sink->batch_entries = options->batch_entries;
     sink->state = SINK_CONNECTING;

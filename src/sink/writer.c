@@ -155,6 +155,10 @@ static void hold_for_outage(struct writer *writer, const struct pg_failure *fail
     log_held(writer, failure, wait_ms);
     hold(writer, wait_ms);
     set_state(writer, SINK_AWAY, failure);
+    /* An old primary stays read only: the hosts are asked anew which one may be written to. */
+    if (writer->phase == WRITER_HELD && strcmp(failure->sqlstate, "25006") == 0) {
+        pg_connection_restart(writer->connection, "the server is read only");
+    }
 }
 
 static void hold_for_set_up(struct writer *writer, const struct pg_failure *failure)
