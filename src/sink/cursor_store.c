@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/backoff.h"
+#include "base/log.h"
 #include "base/panic.h"
 #include "sink/pg_connection.h"
 
@@ -12,7 +13,8 @@
 enum {
     BACKOFF_BASE_MS = 100,
     BACKOFF_LIMIT_MS = 10000,
-    STATEMENT_TIMEOUT_MS = 10000
+    STATEMENT_TIMEOUT_MS = 10000,
+    LOG_INTERVAL_MS = 60000 /* the sinks, which use the same server, are louder */
 };
 
 /* A row with a host of its own. */
@@ -41,6 +43,7 @@ struct cursor_store {
     enum cursor_work running;
     struct pg_request request;
     struct backoff backoff;
+    struct log_limit failed_limit;
     char *host; /* to load; NULL: none is asked for */
     struct mark saving;
     struct mark waiting;
@@ -157,6 +160,29 @@ static void on_result(struct pg_request *request, unsigned query, const struct p
     mark_set(&store->found, &row);
 }
 
+static void log_failed(struct cursor_store *store, const struct pg_failure *failure)
+{
+    uint64_t suppressed = 0;
+    if (log_limit_pass(&store->failed_limit, &suppressed)) {
+        log_warning("postgres[cursor]", "marks are waiting",
+                    LOG_TEXT("sqlstate", failure->sqlstate), LOG_TEXT("why", failure->text),
+                    LOG_INT("suppressed", suppressed));
+    }
+}
+
+/* A lost connection comes back by itself. One that is read only since a failover, or has lost its
+ * statements, stays so. */
+static void handle_failure(struct cursor_store *store, const struct pg_failure *failure)
+{
+    bool is_useless =
+        failure->class == SQLSTATE_STALE_PLAN || strcmp(failure->sqlstate, "25006") == 0;
+    log_failed(store, failure);
+    retry_later(store);
+    if (is_useless && !failure->is_lost) {
+        pg_connection_restart(store->connection, "the session is of no use");
+    }
+}
+
 static void on_done(struct pg_request *request, const struct pg_failure *failure)
 {
     struct cursor_store *store = LIST_ENTRY(request, struct cursor_store, request);
@@ -166,7 +192,7 @@ static void on_done(struct pg_request *request, const struct pg_failure *failure
         return;
     }
     if (failure != NULL) {
-        retry_later(store);
+        handle_failure(store, failure);
         return;
     }
     backoff_reset(&store->backoff);
@@ -261,7 +287,20 @@ void cursor_store_save(struct cursor_store *store, const struct cursor_row *row)
 
 static void on_ready(void *owner)
 {
-    proceed(owner);
+    struct cursor_store *store = owner;
+    bool is_waiting = uv_is_active((const uv_handle_t *)&store->timer) != 0;
+    if (store->is_closing || !is_waiting) {
+        proceed(store); /* else the timer does */
+    }
+}
+
+/* A try that did not connect; a request that was out has said so itself. */
+static void on_lost(void *owner, const struct pg_failure *failure)
+{
+    struct cursor_store *store = owner;
+    if (store->host != NULL || store->saving.is_set || store->waiting.is_set) {
+        log_failed(store, failure);
+    }
 }
 
 static void finish_closing(struct cursor_store *store)
@@ -317,11 +356,12 @@ struct cursor_store *cursor_store_open(struct uv_loop_s *loop,
                                        const struct cursor_store_callbacks *callbacks, void *owner)
 {
     static const struct pg_connection_callbacks connection_callbacks = {
-        .on_ready = on_ready, .on_closed = on_connection_closed};
+        .on_ready = on_ready, .on_lost = on_lost, .on_closed = on_connection_closed};
     struct cursor_store *store = memory_allocate(sizeof(*store));
     store->callbacks = *callbacks;
     store->owner = owner;
     store->open_handles = 2;
+    store->failed_limit.interval_ms = LOG_INTERVAL_MS;
     store->backoff = (struct backoff){.base_ms = BACKOFF_BASE_MS, .limit_ms = BACKOFF_LIMIT_MS};
     int result = uv_timer_init(loop, &store->timer);
     ASSERT(result == 0);
@@ -331,7 +371,7 @@ struct cursor_store *cursor_store_open(struct uv_loop_s *loop,
         .schema = options->schema,
         .name = "cursor",
         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
-        .prepared = true,
+        .prepared = options->prepared,
         .statements = cursor_statements,
         .statement_count = sizeof(cursor_statements) / sizeof(cursor_statements[0]),
     };

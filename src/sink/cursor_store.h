@@ -25,6 +25,7 @@ struct cursor_row {
 struct cursor_store_options {
     const char *conninfo; /* copied */
     const char *schema;   /* copied */
+    bool prepared;        /* false behind a transaction pooler; works everywhere */
 };
 
 /* What is known: the newest row of `host` (the one with its highest epoch) and the highest epoch of

@@ -1,8 +1,14 @@
 #include "sink/migrations.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/panic.h"
+#include "sink/pg_failure.h"
+#include "sink/pg_target.h"
 #include "sink/schema_steps.h"
 #include "sink/sqlstate.h"
 
@@ -13,7 +19,8 @@
 
 enum {
     VERSION_NONE = -1,
-    VERSION_FAILED = -2
+    VERSION_FAILED = -2,
+    CONNECT_TIMEOUT_MS = 10000 /* of one host */
 };
 
 struct migration {
@@ -21,6 +28,7 @@ struct migration {
     struct buffer *report;
     struct error *error;
     PGconn *native;
+    struct buffer begin; /* of each transaction, terminated */
 };
 
 static enum error_kind kind_of(const char *sqlstate, const char *message)
@@ -76,31 +84,84 @@ static bool query_text(struct migration *migration, const char *sql, const char 
     return is_done;
 }
 
-/* The kind of a refused connection is in its text alone. */
-static bool fail_connection(struct migration *migration)
+static void ignore_notice(void *context, const PGresult *notice)
 {
-    const char *message = PQerrorMessage(migration->native);
-    bool was_answered = strstr(message, "FATAL:") != NULL;
-    bool is_wrong = was_answered && (strstr(message, "authentication failed") != NULL ||
-                                     strstr(message, "does not exist") != NULL ||
-                                     strstr(message, "pg_hba.conf") != NULL ||
-                                     strstr(message, "permission denied") != NULL);
-    error_set(migration->error, is_wrong ? ERROR_REFUSED : ERROR_UNREACHABLE, "postgres: %.300s",
-              message);
+    (void)context;
+    (void)notice; /* libpq would print it */
+}
+
+/* As PQconnectdb does, but with a deadline for each host, and verbose from the start: libpq tells the
+ * SQLSTATE of a refused connection in no other way. */
+static bool finish_connecting(PGconn *native)
+{
+    uint64_t deadline_ms = clock_monotonic_ms() + CONNECT_TIMEOUT_MS;
+    PostgresPollingStatusType step = PGRES_POLLING_WRITING;
+    (void)PQsetErrorVerbosity(native, PQERRORS_VERBOSE); /* returns the old one */
+    while (step == PGRES_POLLING_WRITING || step == PGRES_POLLING_READING) {
+        uint64_t now_ms = clock_monotonic_ms();
+        struct pollfd socket = {.fd = PQsocket(native),
+                                .events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+        if (now_ms >= deadline_ms) {
+            return false;
+        }
+        int ready = poll(&socket, 1, (int)(deadline_ms - now_ms));
+        if (ready > 0) {
+            step = PQconnectPoll(native);
+        } else if (ready < 0 && errno != EINTR) {
+            return false;
+        }
+    }
+    return step == PGRES_POLLING_OK;
+}
+
+static bool connect_target(struct migration *migration, const struct pg_targets *targets,
+                           const struct pg_target *target)
+{
+    struct pg_failure failure;
+    PQfinish(migration->native); /* of the host before; NULL is fine */
+    migration->native = pg_target_start(targets, target, NULL, "standpipe migrate");
+    if (migration->native == NULL) {
+        PANIC("out of memory");
+    }
+    if (PQstatus(migration->native) != CONNECTION_BAD && finish_connecting(migration->native)) {
+        return true;
+    }
+    pg_failure_of_connection(&failure, migration->native, "no connection in time");
+    bool is_wrong = failure.class == SQLSTATE_MISCONFIGURED;
+    error_set(migration->error, is_wrong ? ERROR_REFUSED : ERROR_UNREACHABLE, "postgres: %s",
+              failure.text);
     return false;
 }
 
 static bool connect_native(struct migration *migration)
 {
-    const char *const names[] = {"dbname", "application_name", "client_encoding", NULL};
-    const char *const values[] = {migration->options->conninfo, "standpipe migrate", "UTF8", NULL};
-    migration->native = PQconnectdbParams(names, values, 1);
-    if (PQstatus(migration->native) != CONNECTION_OK) {
-        return fail_connection(migration);
+    struct pg_targets targets;
+    bool is_connected = false;
+    if (!pg_targets_init(&targets, migration->options->conninfo, migration->error)) {
+        return false;
     }
-    return run(migration, "setting up the session",
-               "SET client_min_messages = warning; SET lock_timeout = '30s'; "
-               "SET synchronous_commit = on");
+    for (unsigned i = 0; i < targets.count && !is_connected; i++) {
+        is_connected = connect_target(migration, &targets, &targets.list[i]);
+    }
+    pg_targets_deinit(&targets);
+    if (!is_connected) {
+        return false;
+    }
+    (void)PQsetErrorVerbosity(migration->native, PQERRORS_TERSE);      /* returns the old one */
+    (void)PQsetNoticeReceiver(migration->native, ignore_notice, NULL); /* likewise */
+    return true;
+}
+
+/* Of the transaction, because behind a pooler the next one may run in another session. */
+static void build_begin(struct migration *migration, const char *schema)
+{
+    buffer_clear(&migration->begin);
+    buffer_append_format(&migration->begin,
+                         "BEGIN; SET LOCAL search_path = %s; SET LOCAL lock_timeout = '30s'; "
+                         "SET LOCAL statement_timeout = 0; SET LOCAL synchronous_commit = on; "
+                         "SET LOCAL client_min_messages = warning",
+                         schema);
+    buffer_append_byte(&migration->begin, '\0');
 }
 
 static bool enter_schema(struct migration *migration)
@@ -122,10 +183,7 @@ static bool enter_schema(struct migration *migration)
     if (is_absent && !migration->options->dry_run) {
         is_done = run(migration, "creating the schema", sql.data);
     }
-    buffer_clear(&sql);
-    buffer_append_format(&sql, "SET search_path = %s", schema != NULL ? schema : "public");
-    buffer_append_byte(&sql, '\0');
-    is_done = is_done && run(migration, "entering the schema", sql.data);
+    build_begin(migration, schema != NULL ? schema : "public");
     PQfreemem(schema);
     buffer_deinit(&sql);
     buffer_deinit(&answer);
@@ -168,6 +226,9 @@ static bool refuse_newer(struct migration *migration, int version)
 
 static bool dry_run(struct migration *migration)
 {
+    if (!run(migration, "beginning", migration->begin.data)) {
+        return false;
+    }
     int version = read_version(migration);
     if (version == VERSION_FAILED || !refuse_newer(migration, version)) {
         return false;
@@ -200,7 +261,7 @@ static bool run_step(struct migration *migration, int index)
  * second sees what the first has done. Sets `*is_over` where nothing is left. */
 static bool step_once(struct migration *migration, bool *is_over)
 {
-    if (!run(migration, "beginning", "BEGIN") ||
+    if (!run(migration, "beginning", migration->begin.data) ||
         !run(migration, "waiting for another migration", LOCK_MIGRATIONS)) {
         return false;
     }
@@ -232,6 +293,7 @@ bool migrations_run(const struct migrations_options *options, struct buffer *rep
             is_done = step_once(&migration, &is_over);
         }
     }
-    PQfinish(migration.native);
+    PQfinish(migration.native); /* ends what a failure has left open */
+    buffer_deinit(&migration.begin);
     return is_done;
 }
