@@ -16,6 +16,7 @@
 
 #include "atproto/frame.h"
 #include "base/histogram.h"
+#include "http/process.h"
 
 enum {
     SNAPSHOT_WORKERS_MAX = 1024,
@@ -130,6 +131,7 @@ struct snapshot_sink {
     struct histogram_totals commit_us;       /* COMMIT alone; histogram_scale_short */
     struct histogram_totals event_commit_us; /* event time to commit; histogram_scale_long */
     int64_t last_commit_us;                  /* since 1970; 0: none */
+    uint64_t event_lag_us; /* event time to commit of the newest commit; 0: none */
     unsigned table_count;
     struct snapshot_table tables[SNAPSHOT_TABLES_MAX];
 };
@@ -153,6 +155,11 @@ struct snapshot_ledger {
     uint64_t events[EVENT_TYPE_COUNT]; /* committed, by type, of all processes */
     uint64_t errors;                   /* events or ops that became dead letters */
 };
+
+/* What the equations of CONTRACT 1.5 leave over: received, and appended, less all that became of them.
+ * 0 but for the moments between two counts. */
+int64_t ledger_unexplained_intake(const struct snapshot_ledger *ledger);
+int64_t ledger_unexplained_stream(const struct snapshot_ledger *ledger);
 
 struct snapshot_reload {
     bool was_refused;   /* the last one changed nothing */
@@ -179,6 +186,7 @@ struct metrics_snapshot {
     struct snapshot_ledger ledger;
     struct snapshot_reload reload;
     struct snapshot_server server;
+    struct process_usage process; /* filled by the server */
     unsigned worker_count;
     struct snapshot_worker workers[SNAPSHOT_WORKERS_MAX];
 };

@@ -1,0 +1,111 @@
+#include "http/api.h"
+
+#include "atproto/json.h"
+#include "http/json_out.h"
+
+static void append_counts(struct buffer *out, const uint64_t *counts, uint64_t total)
+{
+    json_out_number(out, "{\"eventsProcessed\":", total);
+    json_out_number(out, ",\"eventCounts\":{\"#commit\":", counts[EVENT_COMMIT]);
+    json_out_number(out, ",\"#identity\":", counts[EVENT_IDENTITY]);
+    json_out_number(out, ",\"#account\":", counts[EVENT_ACCOUNT]);
+    json_out_number(out, ",\"#sync\":", counts[EVENT_SYNC]);
+}
+
+static void append_status(struct buffer *out, const struct metrics_snapshot *snapshot)
+{
+    const struct snapshot_relay *relay = &snapshot->relay;
+    const struct snapshot_stream *stream = &snapshot->stream;
+    json_out_bool(out, "},\"firehoseStatus\":{\"connected\":", relay->is_connected);
+    json_out_text(out, ",\"url\":", relay->url != NULL ? relay->url : "unknown");
+    buffer_append_string(out, ",\"currentCursor\":");
+    if (relay->queued_sequence > 0) { /* text, as in `firehose:status` */
+        buffer_append_format(out, "\"%" PRIu64 "\"", relay->queued_sequence);
+    } else {
+        buffer_append_string(out, "null");
+    }
+    json_out_bool(out, ",\"isConnected\":", relay->is_connected);
+    json_out_known(out, ",\"queueDepth\":", stream->is_known,
+                   stream->pending + stream->undelivered);
+    json_out_known(out, ",\"streamLength\":", stream->is_known, stream->length);
+    json_out_known(out, ",\"deadLetterLength\":", stream->is_known, stream->dead_letters);
+    buffer_append_byte(out, '}');
+}
+
+static void append_ledger(struct buffer *out, const struct snapshot_ledger *ledger)
+{
+    if (!ledger->is_known) {
+        buffer_append_string(out, ",\"ledger\":null");
+        return;
+    }
+    json_out_number(out, ",\"ledger\":{\"received\":", ledger->received);
+    json_out_number(out, ",\"appended\":", ledger->appended);
+    json_out_number(out, ",\"duplicate\":", ledger->duplicate);
+    json_out_number(out, ",\"filtered\":", ledger->filtered);
+    json_out_number(out, ",\"ignored\":", ledger->ignored);
+    json_out_number(out, ",\"dead\":", ledger->dead);
+    json_out_number(out, ",\"waiting\":", ledger->waiting);
+    json_out_number(out, ",\"committed\":", ledger->committed);
+    json_out_number(out, ",\"deadEntries\":", ledger->dead_entries);
+    json_out_number(out, ",\"pending\":", ledger->pending);
+    json_out_number(out, ",\"undelivered\":", ledger->undelivered);
+    json_out_number(out, ",\"ops\":{\"written\":", ledger->ops[ROW_WRITTEN]);
+    json_out_number(out, ",\"unchanged\":", ledger->ops[ROW_UNCHANGED]);
+    json_out_number(out, ",\"skipped\":", ledger->ops[ROW_SKIPPED]);
+    json_out_number(out, ",\"dead\":", ledger->ops[ROW_DEAD]);
+    buffer_append_format(out, "},\"unexplained\":{\"intake\":%" PRId64 ",\"stream\":%" PRId64 "}}",
+                         ledger_unexplained_intake(ledger), ledger_unexplained_stream(ledger));
+}
+
+static void append_lag(struct buffer *out, const struct metrics_snapshot *snapshot)
+{
+    const struct snapshot_stream *stream = &snapshot->stream;
+    const struct snapshot_relay *relay = &snapshot->relay;
+    json_out_known(out, ",\"lag\":{\"pending\":", stream->is_known, stream->pending);
+    json_out_known(out, ",\"undelivered\":", stream->is_known, stream->undelivered);
+    json_out_bool(out, ",\"isKnown\":", stream->is_known && stream->is_lag_known);
+    json_out_seconds(out, ",\"oldestPendingSeconds\":", stream->oldest_pending_ms * 1000);
+    json_out_seconds(out, ",\"eventToCommitSeconds\":", snapshot->sink.event_lag_us);
+    json_out_known(out, ",\"sequence\":", relay->sequence > 0, relay->sequence);
+    json_out_known(out, ",\"queuedSequence\":", relay->queued_sequence > 0, relay->queued_sequence);
+    json_out_known(out, ",\"committedSequence\":", relay->committed_sequence > 0,
+                   relay->committed_sequence);
+    json_out_time(out, ",\"lastEvent\":", relay->last_event_us);
+    json_out_time(out, ",\"lastCommit\":", snapshot->sink.last_commit_us);
+    buffer_append_byte(out, '}');
+}
+
+static void append_workers(struct buffer *out, const struct metrics_snapshot *snapshot)
+{
+    buffer_append_string(out, ",\"workers\":[");
+    for (unsigned i = 0; i < snapshot->worker_count; i++) {
+        const struct snapshot_worker *worker = &snapshot->workers[i];
+        json_out_number(out, i == 0 ? "{\"worker\":" : ",{\"worker\":", i);
+        json_out_text(out, ",\"postgres\":", dependency_state_name(worker->postgres));
+        json_out_number(out, ",\"committed\":", worker->committed);
+        json_out_number(out, ",\"inFlight\":", worker->in_flight);
+        json_out_seconds(out, ",\"loopLagSeconds\":", worker->loop_lag_us);
+        json_out_seconds(out, ",\"heartbeatAgeSeconds\":", worker->heartbeat_age_ms * 1000);
+        buffer_append_byte(out, '}');
+    }
+    buffer_append_string(out, "]}\n");
+}
+
+void api_metrics(struct buffer *out, const struct metrics_snapshot *snapshot)
+{
+    const struct snapshot_ledger *ledger = &snapshot->ledger;
+    const uint64_t *counts = ledger->is_known ? ledger->events : snapshot->sink.committed_entries;
+    uint64_t errors = ledger->is_known ? ledger->errors : snapshot->sink.dead_entries;
+    uint64_t total = 0;
+    for (unsigned i = 0; i < EVENT_TYPE_COUNT; i++) {
+        total += counts[i];
+    }
+    append_counts(out, counts, total);
+    append_status(out, snapshot);
+    buffer_append_string(out, ",\"errorRate\":");
+    json_append_real(out, total == 0 ? 0.0 : 100.0 * (double)errors / (double)total);
+    json_out_time(out, ",\"lastUpdate\":", snapshot->now_us);
+    append_ledger(out, ledger);
+    append_lag(out, snapshot);
+    append_workers(out, snapshot);
+}

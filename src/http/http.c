@@ -1,0 +1,124 @@
+#include "http/http.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "http/answer.h"
+#include "http/http_private.h"
+#include "http/routes.h"
+
+enum {
+    MAX_CONNECTIONS = 128,
+    HEADER_TIMEOUT_MS = 5000,
+    IDLE_TIMEOUT_MS = 60000,
+    ANSWER_TIMEOUT_MS = 10000,
+    WRITE_TIMEOUT_MS = 30000,
+    HEARTBEAT_TIMEOUT_MS = 15000,
+};
+
+const struct metrics_snapshot *http_snapshot(struct http *http)
+{
+    struct metrics_snapshot *snapshot = &http->snapshot;
+    memset(snapshot, 0, sizeof(*snapshot));
+    http->callbacks.fill(http->owner, snapshot);
+    ASSERT(snapshot->worker_count <= SNAPSHOT_WORKERS_MAX);
+    ASSERT(snapshot->sink.table_count <= SNAPSHOT_TABLES_MAX);
+    snapshot->now_us = clock_wall_us();
+    snapshot->server = server_counters(http->server);
+    process_usage_read(&snapshot->process);
+    return snapshot;
+}
+
+static void handle(void *owner, const struct request *request, struct response *response)
+{
+    struct http *http = owner;
+    const struct route *route = routes_find(request->path);
+    if (route == NULL) {
+        response_fail(response, 404, "no such path");
+    } else if (!request->is_get && !request->is_head) {
+        response_fail(response, 405, "GET and HEAD only");
+        response->header = "Allow: GET, HEAD\r\n";
+    } else if (!route->is_open && !token_admits(&http->token, request->authorization)) {
+        response_fail(response, 401, "a token is expected: Authorization: Bearer <token>");
+        response->header = "WWW-Authenticate: Bearer realm=\"standpipe\"\r\n";
+    } else {
+        route->handle(http, request, response);
+    }
+}
+
+static void destroy(struct http *http)
+{
+    answer_forget_all(&http->answers);
+    token_deinit(&http->token);
+    free(http);
+}
+
+static void on_server_closed(void *owner)
+{
+    struct http *http = owner;
+    void (*on_closed)(void *) = http->callbacks.on_closed;
+    void *http_owner = http->owner;
+    destroy(http);
+    on_closed(http_owner);
+}
+
+static uint64_t or_default(uint64_t value, uint64_t standard)
+{
+    return value != 0 ? value : standard;
+}
+
+static struct server_limits limits_of(const struct http_options *options)
+{
+    return (struct server_limits){
+        .max_connections = (unsigned)or_default(options->max_connections, MAX_CONNECTIONS),
+        .header_timeout_ms = or_default(options->header_timeout_ms, HEADER_TIMEOUT_MS),
+        .idle_timeout_ms = or_default(options->idle_timeout_ms, IDLE_TIMEOUT_MS),
+        .answer_timeout_ms = or_default(options->answer_timeout_ms, ANSWER_TIMEOUT_MS),
+        .write_timeout_ms = or_default(options->write_timeout_ms, WRITE_TIMEOUT_MS),
+    };
+}
+
+struct http *http_open(struct uv_loop_s *loop, const struct http_options *options,
+                       const struct http_callbacks *callbacks, void *owner, struct error *error)
+{
+    static const struct server_callbacks server_callbacks = {.handle = handle,
+                                                             .on_closed = on_server_closed};
+    struct server_limits limits = limits_of(options);
+    struct http *http = memory_allocate(sizeof(*http));
+    http->callbacks = *callbacks;
+    http->owner = owner;
+    http->heartbeat_timeout_ms = or_default(options->heartbeat_timeout_ms, HEARTBEAT_TIMEOUT_MS);
+    list_init(&http->answers);
+    if (token_load(&http->token, options->token_file, error)) {
+        http->server = server_open(loop, options->listen, &limits, &server_callbacks, http, error);
+    }
+    if (http->server == NULL) {
+        destroy(http);
+        return NULL;
+    }
+    log_info("http", "listening", LOG_TEXT("address", options->listen),
+             LOG_INT("port", http_port(http)),
+             LOG_TEXT("token", http->token.secret.size > 0 ? "required" : "none"));
+    return http;
+}
+
+bool http_reload_token(struct http *http, const char *token_file, struct error *error)
+{
+    return token_load(&http->token, token_file, error);
+}
+
+void http_close(struct http *http)
+{
+    if (!http->is_closing) {
+        http->is_closing = true;
+        server_close(http->server);
+    }
+}
+
+uint16_t http_port(const struct http *http)
+{
+    return server_port(http->server);
+}

@@ -1,0 +1,26 @@
+/*
+ * HTTP, private: what handlers may use. Only http.c and routes.c read this.
+ */
+#ifndef HTTP_HTTP_PRIVATE_H
+#define HTTP_HTTP_PRIVATE_H
+
+#include "base/list.h"
+#include "http/http.h"
+#include "http/server.h"
+#include "http/token.h"
+
+struct http {
+    struct server *server;
+    struct http_callbacks callbacks;
+    void *owner;
+    struct token token;
+    struct list answers; /* that are still to come */
+    uint64_t heartbeat_timeout_ms;
+    bool is_closing;
+    struct metrics_snapshot snapshot; /* of the request that is handled; large, so kept */
+};
+
+/* The figures of now; good until the next call. */
+const struct metrics_snapshot *http_snapshot(struct http *http);
+
+#endif

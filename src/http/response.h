@@ -1,0 +1,42 @@
+/*
+ * Response: what a handler fills; the connection sends it.
+ *
+ *   handler(request, response): a body at once, or response_defer() and the rest later
+ *
+ * Ownership: embedded in its connection, which may go while an answer is still to come.
+ * Threading: the loop's thread only. Sources: RFC 9110; the OWASP list of security headers.
+ */
+#ifndef HTTP_RESPONSE_H
+#define HTTP_RESPONSE_H
+
+#include <stdbool.h>
+
+#include "base/buffer.h"
+#include "base/list.h"
+
+struct http_answer;
+
+#define CONTENT_TEXT    "text/plain; charset=utf-8"
+#define CONTENT_JSON    "application/json"
+#define CONTENT_METRICS "text/plain; version=0.0.4; charset=utf-8"
+
+struct response {
+    int status;
+    const char *content_type; /* static text, as is `header` */
+    const char *header;       /* one more, `Name: value\r\n`; NULL: none */
+    struct buffer body;
+    struct http_answer *answer; /* not NULL: the rest comes later */
+    /* The answer has come: send. May be called from inside the handler. */
+    void (*on_answered)(struct response *response);
+};
+
+/* Forgets all but memory of the usual size. */
+void response_reset(struct response *response);
+/* Sets status and type; the body is the caller's to append. */
+void response_begin(struct response *response, int status, const char *content_type);
+/* {"error":"<problem>"} in place of any body. */
+void response_fail(struct response *response, int status, const char *problem);
+/* Appends status line and headers; `size` is the length of the body. */
+void response_append_head(struct buffer *out, const struct response *response, bool keep_alive);
+
+#endif

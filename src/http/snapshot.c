@@ -1,0 +1,63 @@
+#include "http/snapshot.h"
+
+#include <string.h>
+
+/* PostgreSQL documentation, appendix A: classes that a client of this kind can meet. */
+const char *const snapshot_sqlstate_classes[SQLSTATE_CLASS_COUNT] = {
+    "none", "08", "0A", "21", "22", "23", "25", "26", "28", "34",    "3D",
+    "3F",   "40", "42", "53", "54", "55", "57", "58", "XX", "other",
+};
+
+unsigned snapshot_sqlstate_class(const char *sqlstate)
+{
+    if (sqlstate == NULL || sqlstate[0] == '\0') {
+        return 0;
+    }
+    for (unsigned i = 1; i < SQLSTATE_CLASS_COUNT - 1; i++) {
+        if (strncmp(sqlstate, snapshot_sqlstate_classes[i], 2) == 0) {
+            return i;
+        }
+    }
+    return SQLSTATE_CLASS_COUNT - 1;
+}
+
+const char *dependency_name(enum dependency dependency)
+{
+    static const char *const names[DEPENDENCY_COUNT] = {
+        [DEPENDENCY_RELAY] = "relay",       [DEPENDENCY_REDIS] = "redis",
+        [DEPENDENCY_POSTGRES] = "postgres", [DEPENDENCY_SCHEMA] = "schema",
+        [DEPENDENCY_BACKLOG] = "backlog",   [DEPENDENCY_DEAD_LETTERS] = "dead_letters",
+    };
+    return names[dependency];
+}
+
+const char *dependency_state_name(enum dependency_state state)
+{
+    static const char *const names[DEPENDENCY_STATE_COUNT] = {
+        [DEPENDENCY_STARTING] = "starting",
+        [DEPENDENCY_READY] = "ready",
+        [DEPENDENCY_CATCHING_UP] = "catching up",
+        [DEPENDENCY_PAUSED] = "paused",
+        [DEPENDENCY_DRAINING] = "draining",
+        [DEPENDENCY_MISCONFIGURED] = "misconfigured",
+        [DEPENDENCY_AWAY] = "away",
+    };
+    return names[state];
+}
+
+bool dependency_is_fine(enum dependency_state state)
+{
+    return state == DEPENDENCY_READY || state == DEPENDENCY_CATCHING_UP;
+}
+
+int64_t ledger_unexplained_intake(const struct snapshot_ledger *ledger)
+{
+    return (int64_t)(ledger->received - ledger->appended - ledger->duplicate - ledger->filtered -
+                     ledger->ignored - ledger->dead - ledger->waiting);
+}
+
+int64_t ledger_unexplained_stream(const struct snapshot_ledger *ledger)
+{
+    return (int64_t)(ledger->appended - ledger->committed - ledger->dead_entries - ledger->pending -
+                     ledger->undelivered);
+}
