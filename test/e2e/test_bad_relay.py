@@ -12,7 +12,7 @@ SECONDS = 120
 # What it does, the relay's arguments, and the counter that shows that it did it.
 MISBEHAVIOUR = {
     "drops the socket": (["--drop-after", 700], "drops"),
-    "resets the socket": (["--reset-after", 300, "--rate", 250], "resets"),
+    "resets the socket": (["--reset-after", 900, "--rate", 300], "resets"),
     "falls silent": (["--stall-after", 700], "stalls"),
     "sends half a frame": (["--half-frame-after", 700], "half_frames"),
     "repeats frames": (["--duplicate", 200], "duplicates"),
