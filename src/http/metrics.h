@@ -47,9 +47,9 @@ struct metric_by {
 
 struct metric {
     const char *name;
-    enum metric_type type;
     const char *unit;
     const char *help; /* one line without a backslash */
+    enum metric_type type;
     enum metric_value value;
     size_t at;                  /* of the figure in the snapshot */
     size_t known_at;            /* of the bool without which nothing is shown; 0: always */

@@ -65,10 +65,11 @@ void token_deinit(struct token *token)
 
 static bool equals_in_constant_time(struct slice secret, struct slice given)
 {
-    volatile unsigned char difference = secret.size != given.size;
+    volatile unsigned difference = secret.size != given.size;
     for (size_t i = 0; i < secret.size; i++) {
-        char other = i < given.size ? given.data[i] : '\0';
-        difference = (unsigned char)(difference | (unsigned char)(secret.data[i] ^ other));
+        unsigned char wanted = (unsigned char)secret.data[i];
+        unsigned char other = i < given.size ? (unsigned char)given.data[i] : 0;
+        difference = difference | (unsigned)(wanted ^ other);
     }
     return difference == 0;
 }

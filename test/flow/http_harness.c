@@ -142,29 +142,33 @@ unsigned client_count(const struct client *client, const char *text)
 {
     unsigned count = 0;
     size_t size = strlen(text);
-    const char *next = client->got.data;
-    const char *end = next + client->got.size;
-    while (next != NULL && (next = memmem(next, (size_t)(end - next), text, size)) != NULL) {
+    struct slice rest = buffer_slice(&client->got);
+    while (rest.size >= size) {
+        const char *found = memmem(rest.data, rest.size, text, size);
+        if (found == NULL) {
+            break;
+        }
         count++;
-        next += size;
+        rest = slice_skip(rest, (size_t)(found - rest.data) + size);
     }
     return count;
 }
 
 bool client_has(const struct client *client, const char *text)
 {
-    return client->got.size > 0 && client_count(client, text) > 0;
+    return client_count(client, text) > 0;
 }
 
 void client_wait_for(struct client *client, const char *text, unsigned count)
 {
     uint64_t deadline = clock_monotonic_ms() + SITE_PATIENCE_MS;
-    while (client->got.size == 0 || client_count(client, text) < count) {
-        if (client->has_ended || clock_monotonic_ms() > deadline) {
-            fail_msg("waited for %u times `%s`, got: %.*s", count, text,
-                     SLICE_ARGS(buffer_slice(&client->got)));
-        }
+    while (client_count(client, text) < count && !client->has_ended &&
+           clock_monotonic_ms() < deadline) {
         turn(client);
+    }
+    if (client_count(client, text) < count) {
+        fail_msg("waited for %u times `%s`, got: %.*s", count, text,
+                 SLICE_ARGS(buffer_slice(&client->got)));
     }
 }
 

@@ -29,8 +29,8 @@ struct site {
 
 struct client {
     struct site *site;
-    int fd;
     struct buffer got;
+    int fd;
     bool has_ended; /* the server closed: FIN or RST */
 };
 
