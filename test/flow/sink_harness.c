@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -26,6 +27,8 @@ static bool is_closed;
 static enum sink_state last_state;
 static unsigned out;
 static struct arena arena;
+static FILE *captured;
+static int stderr_before;
 
 static struct slice keep(const char *text)
 {
@@ -59,10 +62,9 @@ static void on_closed(void *owner)
     is_closed = true;
 }
 
-void harness_open(unsigned connections, bool prepared)
+struct sink_options harness_options(unsigned connections, bool prepared)
 {
-    static const struct sink_callbacks callbacks = {.on_state = on_state, .on_closed = on_closed};
-    const struct sink_options options = {
+    return (struct sink_options){
         .conninfo = sink_postgres_conninfo(),
         .schema = "public",
         .name = "test",
@@ -73,16 +75,62 @@ void harness_open(unsigned connections, bool prepared)
         .prepared = prepared,
         .misconfigured_wait_ms = 200,
     };
+}
+
+void harness_open_with(const struct sink_options *options)
+{
+    static const struct sink_callbacks callbacks = {.on_state = on_state, .on_closed = on_closed};
     assert_int_equal(uv_loop_init(&loop), 0);
     is_closed = false;
     out = 0;
     last_state = SINK_CONNECTING;
-    sink = sink_open(&loop, &options, &callbacks, NULL);
+    sink = sink_open(&loop, options, &callbacks, NULL);
+}
+
+void harness_open(unsigned connections, bool prepared)
+{
+    const struct sink_options options = harness_options(connections, prepared);
+    harness_open_with(&options);
+}
+
+void harness_begin_close(uint64_t drain_ms)
+{
+    sink_close(sink, drain_ms);
+}
+
+void harness_capture_log(void)
+{
+    captured = tmpfile();
+    assert_non_null(captured);
+    stderr_before = dup(STDERR_FILENO);
+    assert_true(stderr_before >= 0 && dup2(fileno(captured), STDERR_FILENO) >= 0);
+}
+
+const char *harness_captured_log(void)
+{
+    static char text[1 << 16];
+    assert_true(dup2(stderr_before, STDERR_FILENO) >= 0);
+    (void)close(stderr_before);
+    rewind(captured);
+    text[fread(text, 1, sizeof(text) - 1, captured)] = '\0';
+    (void)fclose(captured);
+    return text;
+}
+
+unsigned harness_count(const char *text, const char *word)
+{
+    unsigned count = 0;
+    for (const char *at = strstr(text, word); at != NULL; at = strstr(at + 1, word)) {
+        count++;
+    }
+    return count;
 }
 
 void harness_close(void)
 {
-    sink_close(sink, 1000);
+    if (!is_closed) { /* by a test that has begun to: it is freed then */
+        sink_close(sink, 1000);
+    }
     while (!is_closed) {
         harness_turn();
     }

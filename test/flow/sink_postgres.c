@@ -1,5 +1,6 @@
 #include "flow/sink_postgres.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <pwd.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +28,8 @@ enum {
 static char binaries[PATH_MAX_SIZE];
 static char folder[64];
 static char conninfo[PATH_MAX_SIZE];
+static char tcp[PATH_MAX_SIZE];
+static int port;
 static pid_t postmaster;
 static bool with_fsync;
 
@@ -71,14 +75,18 @@ static void wait_for_server(void)
 static void start_postmaster(void)
 {
     char data[PATH_MAX_SIZE];
+    char port_text[16];
     (void)snprintf(data, sizeof(data), "%s/data", folder);
+    (void)snprintf(port_text, sizeof(port_text), "%d", port);
     const char *const arguments[] = {"postgres",
                                      "-D",
                                      data,
                                      "-k",
                                      folder,
                                      "-c",
-                                     "listen_addresses=",
+                                     "listen_addresses=127.0.0.1",
+                                     "-p",
+                                     port_text,
                                      "-c",
                                      with_fsync ? "fsync=on" : "fsync=off",
                                      "-c",
@@ -100,6 +108,35 @@ static bool find_binaries(void)
     globfree(&found);
     *strrchr(binaries, '/') = '\0';
     return true;
+}
+
+/* A port of 127.0.0.1 that nobody has. */
+static int find_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(address);
+    int found = socket(AF_INET, SOCK_STREAM, 0);
+    if (found < 0 || bind(found, (const struct sockaddr *)&address, size) != 0 ||
+        getsockname(found, (struct sockaddr *)&address, &size) != 0) {
+        fail_msg("no free port");
+    }
+    (void)close(found);
+    return ntohs(address.sin_port);
+}
+
+/* Whose name begins with `locked` needs a password over TCP; all others are trusted. */
+static bool write_access_rules(void)
+{
+    char path[PATH_MAX_SIZE];
+    (void)snprintf(path, sizeof(path), "%s/data/pg_hba.conf", folder);
+    FILE *file = fopen(path, "w");
+    if (file == NULL) {
+        return false;
+    }
+    (void)fputs("local all all trust\nhost all locked 127.0.0.1/32 scram-sha-256\n"
+                "host all all 127.0.0.1/32 trust\n",
+                file);
+    return fclose(file) == 0;
 }
 
 bool sink_postgres_start(bool fsync)
@@ -126,7 +163,12 @@ bool sink_postgres_start(bool fsync)
     if (waitpid(child, &status, 0) != child || status != 0) {
         return false;
     }
-    (void)snprintf(conninfo, sizeof(conninfo), "host=%s user=standpipe dbname=postgres", folder);
+    if (!write_access_rules()) {
+        return false;
+    }
+    port = find_port();
+    (void)snprintf(conninfo, sizeof(conninfo), "host=%s port=%d user=standpipe dbname=postgres",
+                   folder, port);
     start_postmaster();
     return true;
 }
@@ -166,6 +208,14 @@ void sink_postgres_stop(void)
 const char *sink_postgres_conninfo(void)
 {
     return conninfo;
+}
+
+const char *sink_postgres_tcp(const char *hosts, const char *ports, const char *rest)
+{
+    char ours[16];
+    (void)snprintf(ours, sizeof(ours), "%d", port);
+    (void)snprintf(tcp, sizeof(tcp), "host=%s port=%s%s %s", hosts, ports, ours, rest);
+    return tcp;
 }
 
 const char *sink_postgres_query(const char *sql)

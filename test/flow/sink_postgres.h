@@ -1,5 +1,6 @@
 /*
- * A private PostgreSQL for the sink's flow tests: initdb in a temporary folder, unix socket only.
+ * A private PostgreSQL for the sink's flow tests: initdb in a temporary folder, on a unix
+ * socket and a free port of 127.0.0.1, where the role `locked` needs a password and others are trusted.
  * Run by root it becomes the user postgres. One per program; its folder goes at the end.
  */
 #ifndef FLOW_SINK_POSTGRES_H
@@ -15,6 +16,9 @@ void sink_postgres_restart(void);
 void sink_postgres_stop(void);
 /* A conninfo; static. */
 const char *sink_postgres_conninfo(void);
+/* The same server by TCP: `hosts` and its port after `ports` (other ports with their commas, or ""), then
+ * `rest` of the conninfo; static. */
+const char *sink_postgres_tcp(const char *hosts, const char *ports, const char *rest);
 /* Runs `sql`, fails the test where the server refuses; the first field of the last answer, static. */
 const char *sink_postgres_query(const char *sql);
 
