@@ -15,8 +15,8 @@
 
 enum {
     ROUNDS = 4,
-    BATCHES = 60,
-    COMMITS = 20
+    BATCHES = 200,
+    COMMITS = 1 /* little WAL: what is not flushed is still in the buffers of the server */
 };
 
 static int start(void **state)
@@ -88,7 +88,7 @@ static void every_batch_that_was_confirmed_survives_a_kill(void **state)
     sink_postgres_query("ALTER ROLE standpipe SET synchronous_commit = off");
     for (int round = 0; round < ROUNDS; round++) {
         bool confirmed[BATCHES];
-        int enough = 5 + 10 * round;
+        int enough = 30 + 40 * round;
         int count = run_until_killed(round, enough, confirmed);
         assert_true(count >= enough && count < BATCHES);
         sink_postgres_restart();

@@ -7,6 +7,7 @@
 #include "sink/batch.h"
 #include "sink/event_time.h"
 #include "sink/jsonb_text.h"
+#include "sink/pg_failure.h"
 #include "sink/sqlstate.h"
 
 #include <cmocka.h>
@@ -139,6 +140,43 @@ static void of_one_key_the_last_op_of_the_highest_revision_wins(void **state)
     }
 }
 
+/* As servers of three languages, an SSL attempt before it, and libpq's own refusals say it. */
+static void the_sqlstate_of_a_refused_connection_is_found_in_every_language(void **state)
+{
+    static const struct {
+        const char *message;
+        const char *sqlstate;
+        const char *line;
+    } cases[] = {
+        {"connection to server at \"127.0.0.1\", port 5432 failed: FATAL:  28P01: "
+         "authentification par mot de passe \xc3\xa9"
+         "chou\xc3\xa9"
+         "e\nEMPLACEMENT : auth_failed, auth.c:326\n",
+         "28P01",
+         "connection to server at \"127.0.0.1\", port 5432 failed: FATAL:  28P01: "
+         "authentification par mot de passe \xc3\xa9"
+         "chou\xc3\xa9"
+         "e"},
+        {"x failed: \xd0\x92\xd0\x90\xd0\x96\xd0\x9d\xd0\x9e:  3D000: nichts\n", "3D000",
+         "x failed: \xd0\x92\xd0\x90\xd0\x96\xd0\x9d\xd0\x9e:  3D000: nichts"},
+        {"first try failed: SSL error\nsecond failed: FATAL:  53300: too many\n", "53300",
+         "second failed: FATAL:  53300: too many"},
+        {"FEHLER:  22P02\n", "22P02", "FEHLER:  22P02"},
+        {"connection refused\n\tIs the server running?\n", "", "connection refused"},
+        {"fe_sendauth:  no password\n", "", "fe_sendauth:  no password"},
+        {"", "", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char sqlstate[PG_SQLSTATE_SIZE];
+        char line[PG_TEXT_SIZE];
+        bool is_found = pg_failure_parse(cases[i].message, sqlstate, line);
+        assert_int_equal(is_found, cases[i].sqlstate[0] != '\0');
+        assert_string_equal(sqlstate, cases[i].sqlstate);
+        assert_string_equal(line, cases[i].line);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +185,7 @@ int main(void)
         cmocka_unit_test(each_sqlstate_has_the_meaning_of_the_contract),
         cmocka_unit_test(an_array_is_laid_out_as_array_recv_reads_it),
         cmocka_unit_test(only_a_real_nul_escape_is_replaced),
+        cmocka_unit_test(the_sqlstate_of_a_refused_connection_is_found_in_every_language),
         cmocka_unit_test(of_one_key_the_last_op_of_the_highest_revision_wins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
