@@ -96,6 +96,9 @@ static int on_header_field_complete(llhttp_t *llhttp)
 {
     struct request_parser *parser = parser_of(llhttp);
     bool is_long = parser->name_size > NAME_KEPT;
+    if (parser->name_size == 0) { /* llhttp does not mind */
+        return refuse(parser, 400, "a header without a name");
+    }
     parser->header =
         is_long ? HEADER_OTHER : header_named(slice_of(parser->name, parser->name_size));
     parser->name_size = 0;
