@@ -1,0 +1,220 @@
+"""What must be true when the faults have ended: each check is one line of the report.
+
+    history's fold == PostgreSQL;  letters == poison;  ledger balances;  nothing leaks;  all drains
+"""
+import time
+
+import evidence
+import oracle
+import psycopg
+import redis
+from harness.journal import written_twice
+from world import CONNECTIONS, DEAD_LETTERS, GROUP, NODES, PIPELINES, STREAM, THREADS
+
+STALL_SECONDS = 60  # without any progress: it does not drain
+MEMORY_BYTES = 256 * 1024 * 1024  # resident, of one process
+DESCRIPTORS = 40 + THREADS * (2 * PIPELINES + 12) + 2 * CONNECTIONS
+EVIDENCE = 8  # records that are told about
+REFUSED = "refused by PostgreSQL"
+
+
+class Verdict:
+    def __init__(self, world, runner, say):
+        self.world, self.runner, self.say = world, runner, say
+        self.history = world.history
+        self.results = []  # (name, problem or None)
+
+    def check(self, name, function):
+        try:
+            problem = function()
+        except (AssertionError, OSError, ValueError, redis.RedisError, psycopg.Error) as error:
+            problem = f"{type(error).__name__}: {error}"
+        self.results.append((name, problem))
+        self.say(f"{'FAILED' if problem else 'passed'}: {name}" + (f": {problem}" if problem else ""))
+
+    # --- draining ---
+
+    def wait_for(self, fact, what):
+        """Waits as long as anything moves; the problem, or None."""
+        seen, since = None, time.monotonic()
+        while not fact():
+            for node in self.world.nodes.values():
+                node.check()
+                if not node.is_running():
+                    return f"{node.name} is not running"
+            now = self.world.progress()
+            if now != seen:
+                seen, since = now, time.monotonic()
+            elif time.monotonic() - since > STALL_SECONDS:
+                return f"{what}: nothing moved for {STALL_SECONDS} s at (queued, last, delivered, pending) {seen}, marks {self.world.marks()}"
+            time.sleep(0.1)
+        return None
+
+    def drains(self):
+        def is_drained():
+            queued, last, delivered, pending = self.world.progress()
+            return queued >= self.history.last_sequence and last == delivered and pending == 0
+
+        return self.wait_for(is_drained, f"drained to {self.history.last_sequence}")
+
+    def marks_meet(self):
+        def meet():
+            marks = self.world.marks()
+            return marks and marks[-1][2] == marks[-1][3] == self.history.last_sequence
+
+        end = time.monotonic() + 15
+        while not meet():
+            if time.monotonic() > end:
+                return f"standpipe_cursor is {self.world.marks()}, the last event {self.history.last_sequence}"
+            time.sleep(0.1)
+        return None
+
+    # --- what is in PostgreSQL ---
+
+    def state(self):
+        found = oracle.differences(self.history.state, self.world.database.state())
+        if not found:
+            return None
+        keys = [key for key in (tuple(line.partition(": ")[0].split("/", 2)) for line in found) if len(key) == 3]
+        evidence.tell(self.world, keys[:EVIDENCE], self.say)
+        return f"{len(found)} differences: " + "; ".join(found[:5])
+
+    def live_revisions(self):
+        """A row's rev is never above its repo's."""
+        found = self.world.database.query(
+            "SELECT r.did, collection, rkey, r.rev, p.rev FROM records r JOIN repos p USING (did)"
+            " WHERE r.rev > p.rev LIMIT 3"
+        )
+        return f"rows above their repo's revision: {found}" if found else None
+
+    def letters(self):
+        rows = self.world.database.query(
+            "SELECT seq, op, did, collection, rkey, count(*) FROM standpipe_dead_letters"
+            " WHERE reason = %s GROUP BY 1, 2, 3, 4, 5",
+            REFUSED,
+        )
+        found = {(seq, op): (tuple(key), count) for seq, op, *key, count in rows}
+        problems = [f"{at} {key} {count} times" for at, (key, count) in found.items() if count != 1]
+        problems += [f"{at} {key} is no poison" for at, (key, _) in found.items() if self.history.poison.get(at) != key]
+        problems += [f"{at} {self.history.poison[at]} is missing" for at in self.history.final_poison - found.keys()]
+        return "; ".join(problems[:5]) or None
+
+    def other_letters(self):
+        rows = self.world.database.query(
+            "SELECT reason, sqlstate, left(detail, 80), count(*) FROM standpipe_dead_letters"
+            " WHERE reason <> %s AND type IS DISTINCT FROM 'frame' GROUP BY 1, 2, 3",
+            REFUSED,
+        )
+        return f"letters that nothing in the history explains: {rows}" if rows else None
+
+    def written_twice(self):
+        found = written_twice(self.world.database)
+        return f"{len(found)} rows were written twice: {found[:3]}" if found else None
+
+    # --- Redis ---
+
+    def frames(self):
+        """Each undecodable frame once."""
+        entries = [fields for _, fields in self.world.redis.client.xrange(DEAD_LETTERS)]
+        frames = [fields[b"frame"] for fields in entries if fields.get(b"type") == b"frame"]
+        return f"{len(frames) - len(set(frames))} of {len(frames)} frames are there twice" if len(frames) != len(set(frames)) else None
+
+    def ledger(self):
+        ledger = {k.decode(): int(v) for k, v in self.world.redis.client.hgetall(f"{STREAM}:ledger").items()}
+        self.say(f"ledger: {ledger}")
+        get = lambda name: ledger.get(name, 0)
+        parts = sum(get(name) for name in ("appended", "duplicate", "filtered", "ignored", "dead_frames"))
+        if get("received") != parts:
+            return f"received {get('received')} is not the sum of its parts {parts}: {ledger}"
+        if any(self.is_breaking(name) for name, (_, seen) in self.runner.counts.items() if seen):
+            return None
+        if get("appended") != get("committed") + get("dead"):
+            return f"appended {get('appended')} is not committed + dead: {ledger}"
+        return None
+
+    @staticmethod
+    def is_breaking(name):
+        from fault import TABLE
+
+        return TABLE[name].breaks_ledger
+
+    def consumers(self, most):
+        def fact():
+            return len(self.world.redis.client.xinfo_consumers(STREAM, GROUP)) <= most
+
+        end = time.monotonic() + 20
+        while not fact():
+            if time.monotonic() > end:
+                names = self.world.redis.client.xinfo_consumers(STREAM, GROUP)
+                return f"{len(names)} consumers, {most} may be: {[(c['name'].decode(), c['pending']) for c in names]}"
+            time.sleep(0.2)
+        return None
+
+    # --- processes ---
+
+    def usage(self):
+        problems = []
+        for node in self.world.nodes.values():
+            memory, descriptors = node.usage()
+            self.say(f"{node.name}: {memory >> 20} MiB resident, {descriptors} descriptors, {node.runs} runs")
+            if memory > MEMORY_BYTES:
+                problems.append(f"{node.name} has {memory >> 20} MiB")
+            if descriptors > DESCRIPTORS:
+                problems.append(f"{node.name} has {descriptors} descriptors open")
+        return "; ".join(problems) or None
+
+    def sessions(self):
+        """PostgreSQL holds no session more than the nodes may have: their connections, and a cursor's each."""
+        count = self.world.database.scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        most = len(NODES) * (CONNECTIONS + 1)
+        return f"{count} sessions, {most} may be" if count > most else None
+
+    def stops(self):
+        codes = [(node.name, node.terminate()) for node in self.world.nodes.values()]
+        return f"exit codes {codes}" if any(code != 0 for _, code in codes) else None
+
+    def unexpected(self):
+        found = [text for node in self.world.nodes.values() for text in node.unexpected + node.bad_lines()]
+        return "; ".join(found[:5]) or None
+
+    # --- the chaos itself ---
+
+    def happened(self):
+        missed = [name for name, (_, seen) in self.runner.counts.items() if not seen]
+        return f"planned, but none bit: {', '.join(missed)}" if missed else None
+
+    def harness(self):
+        return "; ".join(self.runner.errors[:3]) or None
+
+    def offered_twice(self):
+        """The relays sent more good frames than the history has."""
+        told = self.world.relay_told
+        sent = told.get("frames", 0) + told.get("duplicates", 0)
+        self.say(f"the relays told: {told}")
+        return None if sent > self.history.count else f"{sent} frames sent, {self.history.count} are in the history"
+
+    def run(self):
+        is_drained = len(self.results)
+        self.check("all drains", self.drains)
+        if self.results[is_drained][1] is None:
+            self.check("the committed mark meets the end", self.marks_meet)
+        self.check("consumers are those of the living", lambda: self.consumers(len(NODES) * THREADS * PIPELINES))
+        self.check("memory and descriptors are bounded", self.usage)
+        self.check("sessions are bounded", self.sessions)
+        self.check("all stop with 0", self.stops)
+        self.check("no consumer is left", lambda: self.consumers(0))
+        self.check("no process ended by itself or panicked", self.unexpected)
+        self.check("every record, handle, status and revision is that of the history", self.state)
+        self.check("no record is newer than its repo", self.live_revisions)
+        self.check("each poison row is a dead letter once", self.letters)
+        self.check("there are no other dead letters", self.other_letters)
+        self.check("no row was written twice", self.written_twice)
+        self.check("each undecodable frame is there once", self.frames)
+        self.check("the ledger balances", self.ledger)
+        self.world.stop_relay()
+        self.check("duplicates were offered", self.offered_twice)
+        self.check("every planned kind of fault happened", self.happened)
+        self.check("the harness itself had no error", self.harness)
+        return [name for name, problem in self.results if problem]
