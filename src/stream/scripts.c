@@ -26,9 +26,17 @@
     "local function same(found, expected) return (found or '') == expected end\n"
 
 /* A group from the first entry on. ENTRIESREAD (Redis 7) keeps its lag known (DELIVERY 6);
- * REDIS_VERSION_NUM exists from 7.0 on. Someone else having created it is success. */
+ * REDIS_VERSION_NUM exists from 7.0 on. Someone else having created it is success, and is looked at
+ * first: a full Redis refuses XGROUP CREATE before it sees that nothing is to be done, and the readers
+ * that could empty it would wait for ever. */
 #define LUA_CREATE_GROUP                                                                           \
     "local function create_group(key, group)\n"                                                    \
+    "  local groups = redis.pcall('XINFO', 'GROUPS', key)\n"                                       \
+    "  for i = 1, #groups do\n"                                                                    \
+    "    for j = 1, #groups[i], 2 do\n"                                                            \
+    "      if groups[i][j] == 'name' and groups[i][j + 1] == group then return nil, false end\n"   \
+    "    end\n"                                                                                    \
+    "  end\n"                                                                                      \
     "  local made\n"                                                                               \
     "  if redis.REDIS_VERSION_NUM and redis.REDIS_VERSION_NUM >= 0x00070000 then\n"                \
     "    made = redis.pcall('XGROUP', 'CREATE', key, group, '0', 'MKSTREAM', 'ENTRIESREAD', "      \
@@ -36,7 +44,9 @@
     "  else\n"                                                                                     \
     "    made = redis.pcall('XGROUP', 'CREATE', key, group, '0', 'MKSTREAM')\n"                    \
     "  end\n"                                                                                      \
-    "  if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end\n"     \
+    "  if not made.err then return nil, true end\n"                                                \
+    "  if string.find(made.err, 'BUSYGROUP', 1, true) then return nil, false end\n"                \
+    "  return made\n"                                                                              \
     "end\n"
 
 /* Order of two entry IDs. Their parts exceed what a Lua number holds exactly: compared as text. */
@@ -191,11 +201,12 @@ static const char append_text[] = LUA_LAST_ID
 
 /*
  * group: creates it from the first retained entry on.
- *   KEYS stream   ARGV group   ->  1
+ *   KEYS stream   ARGV group   ->  1 created, 0 it was there
  */
-static const char group_text[] = LUA_CREATE_GROUP "local refused = create_group(KEYS[1], ARGV[1])\n"
-                                                  "if refused then return refused end\n"
-                                                  "return 1\n";
+static const char group_text[] =
+    LUA_CREATE_GROUP "local refused, is_new = create_group(KEYS[1], ARGV[1])\n"
+                     "if refused then return refused end\n"
+                     "return is_new and 1 or 0\n";
 
 /*
  * acknowledge: XACK, then the counters, only for what XACK really took (DELIVERY 9).

@@ -7,6 +7,7 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "stream/reader_commands.h"
 #include "stream/reader_entries.h"
 #include "stream/redis_reply.h"
 #include "stream/scripts.h"
@@ -20,9 +21,6 @@ enum {
     HEARTBEAT_LIMIT = 10000,
     EXPECTED_ENTRY_BYTES = 2500,
     AVERAGE_WEIGHT = 8, /* of what was known of the entries' size, against one new batch */
-    ACKNOWLEDGE_KEYS = 3,
-    ACKNOWLEDGE_FIXED = 9,
-    NUMBER_SIZE = 24,
     OBJECT_SIZE = 96
 };
 
@@ -38,6 +36,8 @@ struct stream_reader {
     struct redis *redis; /* NULL once closed */
     struct stream_keys keys;
     char *consumer, *ledger_key;
+    struct reader_names names; /* of the above */
+    struct buffer command;     /* the one that is being formatted */
     char object[OBJECT_SIZE];
     struct stream_reader_options options; /* its strings are not used */
     struct stream_reader_callbacks callbacks;
@@ -189,20 +189,12 @@ static void acknowledge_deleted(struct stream_reader *reader)
     if (count == 0) {
         return;
     }
-    struct buffer command = {0};
-    redis_format_head(&command, 3 + count);
-    redis_format_argument(&command, SLICE("XACK"));
-    redis_format_argument(&command, slice_from_string(reader->keys.key));
-    redis_format_argument(&command, slice_from_string(reader->keys.group));
-    for (size_t i = 0; i < count; i++) {
-        redis_format_argument(&command, reader->entries.deleted[i]);
-    }
-    if (!redis_send_formatted(reader->redis, buffer_slice(&command), on_deleted_acknowledged,
-                              reader)) {
+    reader_format_forget(&reader->command, &reader->names, &reader->entries);
+    if (!redis_send_formatted(reader->redis, buffer_slice(&reader->command),
+                              on_deleted_acknowledged, reader)) {
         log_debug(reader->object, "deleted entries wait for the connection",
                   LOG_INT("count", count));
     }
-    buffer_deinit(&command);
 }
 
 /* -- taking entries -- */
@@ -232,19 +224,19 @@ static void on_deliveries(void *owner, struct redisReply *reply)
     proceed(reader);
 }
 
+/* Sends the formatted command; nothing else is sent until its reply. */
+static bool send_command(struct stream_reader *reader, redis_reply_callback *on_reply)
+{
+    reader->is_busy =
+        redis_send_formatted(reader->redis, buffer_slice(&reader->command), on_reply, reader);
+    return reader->is_busy;
+}
+
 static bool ask_deliveries(struct stream_reader *reader)
 {
-    char number[NUMBER_SIZE];
-    (void)snprintf(number, sizeof(number), "%d", HEARTBEAT_LIMIT);
-    const struct slice command[] = {SLICE("XPENDING"),
-                                    slice_from_string(reader->keys.key),
-                                    slice_from_string(reader->keys.group),
-                                    slice_from_string(reader->first_id),
-                                    slice_from_string(reader->last_id),
-                                    slice_from_string(number),
-                                    slice_from_string(reader->consumer)};
-    reader->is_busy = redis_send(reader->redis, command, 7, on_deliveries, reader);
-    return reader->is_busy;
+    reader_format_deliveries(&reader->command, &reader->names, slice_from_string(reader->first_id),
+                             slice_from_string(reader->last_id));
+    return send_command(reader, on_deliveries);
 }
 
 /* Rises at once, falls slowly: one batch of big entries is enough to ask for fewer. */
@@ -256,15 +248,11 @@ static void note_size(struct stream_reader *reader)
     reader->average_bytes = batch_average > smoothed ? batch_average : smoothed;
 }
 
-/* Takes over the reply whose `list` holds entries. */
-static void take_entries(struct stream_reader *reader, struct redisReply *reply, bool is_claimed,
-                         size_t list_path[], size_t depth)
+/* Takes over the reply that `list` of entries lies in. */
+static void take_entries(struct stream_reader *reader, struct redisReply *reply,
+                         const struct redisReply *list, bool is_claimed)
 {
     reader->reply = redis_keep_reply(reply);
-    const struct redisReply *list = reader->reply;
-    for (size_t i = 0; i < depth; i++) {
-        list = reply_element(list, list_path[i]);
-    }
     reader_entries_parse(&reader->entries, list);
     acknowledge_deleted(reader);
     reader->owns_pending = reader->owns_pending || reader->entries.lost > 0;
@@ -285,11 +273,11 @@ static void take_entries(struct stream_reader *reader, struct redisReply *reply,
 
 /* -- reading -- */
 
-static void format_count(struct stream_reader *reader, char *text)
+static size_t entries_to_ask(const struct stream_reader *reader)
 {
     size_t fitting = reader->options.batch_bytes / (reader->average_bytes + 1);
     size_t count = fitting < reader->options.batch_size ? fitting : reader->options.batch_size;
-    (void)snprintf(text, NUMBER_SIZE, "%zu", count > 0 ? count : 1);
+    return count > 0 ? count : 1;
 }
 
 static void on_read_reply(void *owner, struct redisReply *reply)
@@ -299,13 +287,10 @@ static void on_read_reply(void *owner, struct redisReply *reply)
     reader->is_busy = false;
     if (reply != NULL && !is_refused(reader, reply)) {
         backoff_reset(&reader->backoff);
-        size_t path[] = {0, 1}; /* [[key, entries]] */
-        size_t count = reply_count(reply_element(reply_element(reply, 0), 1));
-        if (was_own && count == 0) {
-            reader->owns_pending = false;
-        }
-        if (count > 0) {
-            take_entries(reader, reply, was_own, path, 2);
+        const struct redisReply *list = reply_element(reply_element(reply, 0), 1);
+        reader->owns_pending = was_own && reply_count(list) > 0;
+        if (reply_count(list) > 0) {
+            take_entries(reader, reply, list, was_own);
         }
     }
     proceed(reader);
@@ -313,27 +298,13 @@ static void on_read_reply(void *owner, struct redisReply *reply)
 
 static void send_read(struct stream_reader *reader)
 {
-    char count[NUMBER_SIZE];
-    char block[NUMBER_SIZE];
-    format_count(reader, count);
-    (void)snprintf(block, sizeof(block), "%u", reader->options.block_ms);
-    struct slice command[12];
-    size_t used = 0;
-    command[used++] = SLICE("XREADGROUP");
-    command[used++] = SLICE("GROUP");
-    command[used++] = slice_from_string(reader->keys.group);
-    command[used++] = slice_from_string(reader->consumer);
-    command[used++] = SLICE("COUNT");
-    command[used++] = slice_from_string(count);
-    if (!reader->owns_pending) {
-        command[used++] = SLICE("BLOCK");
-        command[used++] = slice_from_string(block);
+    size_t count = entries_to_ask(reader);
+    if (reader->owns_pending) {
+        reader_format_read_own(&reader->command, &reader->names, count);
+    } else {
+        reader_format_read_new(&reader->command, &reader->names, count, reader->options.block_ms);
     }
-    command[used++] = SLICE("STREAMS");
-    command[used++] = slice_from_string(reader->keys.key);
-    /* Each batch is acknowledged before the next is read, so "0" always gives what is left. */
-    command[used++] = reader->owns_pending ? SLICE("0") : SLICE(">");
-    reader->is_busy = redis_send(reader->redis, command, used, on_read_reply, reader);
+    (void)send_command(reader, on_read_reply);
 }
 
 /* -- claiming -- */
@@ -349,9 +320,9 @@ static void on_claim_reply(void *owner, struct redisReply *reply)
         buffer_append_slice(&reader->claim_cursor, cursor);
         reader->claim_due = cursor.size > 0 && !slice_equals(cursor, SLICE("0-0"));
         size_t deleted = reply_count(reply_element(reply, 2)); /* Redis 7: already off the list */
-        size_t path[] = {1};
-        if (reply_count(reply_element(reply, 1)) > 0) {
-            take_entries(reader, reply, true, path, 1);
+        const struct redisReply *list = reply_element(reply, 1);
+        if (reply_count(list) > 0) {
+            take_entries(reader, reply, list, true);
         }
         tell_deleted(reader, deleted);
     }
@@ -360,23 +331,9 @@ static void on_claim_reply(void *owner, struct redisReply *reply)
 
 static void send_claim(struct stream_reader *reader)
 {
-    char count[NUMBER_SIZE];
-    char idle[NUMBER_SIZE];
-    format_count(reader, count);
-    (void)snprintf(idle, sizeof(idle), "%llu",
-                   (unsigned long long)reader->options.claim_min_idle_ms);
-    bool is_first = reader->claim_cursor.size == 0;
-    const struct slice command[] = {
-        SLICE("XAUTOCLAIM"),
-        slice_from_string(reader->keys.key),
-        slice_from_string(reader->keys.group),
-        slice_from_string(reader->consumer),
-        slice_from_string(idle),
-        is_first ? SLICE("0-0") : buffer_slice(&reader->claim_cursor),
-        SLICE("COUNT"),
-        slice_from_string(count),
-    };
-    reader->is_busy = redis_send(reader->redis, command, 8, on_claim_reply, reader);
+    reader_format_claim(&reader->command, &reader->names, reader->options.claim_min_idle_ms,
+                        buffer_slice(&reader->claim_cursor), entries_to_ask(reader));
+    (void)send_command(reader, on_claim_reply);
 }
 
 static void on_claim_timer(uv_timer_t *timer)
@@ -392,11 +349,12 @@ static void on_group_reply(void *owner, struct redisReply *reply)
 {
     struct stream_reader *reader = owner;
     reader->is_busy = false;
-    if (reply != NULL && !is_refused(reader, reply)) {
-        reader->group_due = false;
+    bool is_settled = reply != NULL && !is_refused(reader, reply);
+    if (is_settled && reply_number(reply) == 1) {
         log_info(reader->object, "created the consumer group",
                  LOG_TEXT("group", reader->keys.group));
     }
+    reader->group_due = !is_settled;
     proceed(reader);
 }
 
@@ -427,32 +385,11 @@ static void on_acknowledge_reply(void *owner, struct redisReply *reply)
     proceed(reader);
 }
 
-static void format_verdict(struct script_call *call, const struct stream_verdict *verdict)
-{
-    script_call_number(call, verdict->dead_entries);
-    script_call_number(call, verdict->written);
-    script_call_number(call, verdict->unchanged);
-    script_call_number(call, verdict->skipped);
-    script_call_number(call, verdict->dead);
-    script_call_number(call, verdict->commits);
-    script_call_number(call, verdict->identities);
-    script_call_number(call, verdict->accounts);
-}
-
 void stream_reader_acknowledge(struct stream_reader *reader, const struct stream_verdict *verdict)
 {
     ASSERT(reader->place == BATCH_OUT);
-    const struct slice keys[ACKNOWLEDGE_KEYS] = {slice_from_string(reader->keys.key),
-                                                 slice_from_string(reader->ledger_key),
-                                                 SLICE("cluster:metrics")};
-    struct reader_entries *entries = &reader->entries;
-    script_call_begin(&reader->acknowledge, SCRIPT_ACKNOWLEDGE, keys, ACKNOWLEDGE_KEYS,
-                      ACKNOWLEDGE_FIXED + entries->count);
-    script_call_argument(&reader->acknowledge, slice_from_string(reader->keys.group));
-    format_verdict(&reader->acknowledge, verdict);
-    for (size_t i = 0; i < entries->count; i++) {
-        script_call_argument(&reader->acknowledge, entries->ids[i]);
-    }
+    reader_format_acknowledge(&reader->acknowledge, &reader->names, reader->ledger_key,
+                              &reader->entries, verdict);
     reader->place = BATCH_ACKNOWLEDGING;
     redis_free_reply(reader->reply);
     reader->reply = NULL;
@@ -478,6 +415,7 @@ static void destroy(struct stream_reader *reader)
     script_call_deinit(&reader->side);
     reader_entries_deinit(&reader->entries);
     buffer_deinit(&reader->claim_cursor);
+    buffer_deinit(&reader->command);
     free(reader->consumer);
     free(reader->ledger_key);
     free(reader);
@@ -602,6 +540,7 @@ static void on_ready(void *owner)
     struct stream_reader *reader = owner;
     /* A reply may have been lost after Redis noted its entries as ours. */
     reader->owns_pending = true;
+    reader->group_due = true; /* whoever comes first creates it; no read has to fail for that */
     if (!reader->is_finished) {
         (void)uv_timer_stop(&reader->retry);
     }
@@ -642,6 +581,7 @@ struct stream_reader *stream_reader_open(struct uv_loop_s *loop,
     reader->options = *options;
     reader->keys = options->keys;
     reader->consumer = memory_copy_string(options->consumer);
+    reader->names = (struct reader_names){options->keys.key, options->keys.group, reader->consumer};
     reader->ledger_key = stream_key_derive(options->keys.key, ":ledger");
     (void)snprintf(reader->object, sizeof(reader->object), "stream_reader[%s]", options->consumer);
     reader->callbacks = *callbacks;

@@ -4,12 +4,11 @@
 #include <string.h>
 
 #include "base/backoff.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "stream/redis_reply.h"
 #include "stream/scripts.h"
-#include "stream/writer_batch.h"
+#include "stream/writer_queue.h"
 #include <uv.h>
 
 enum {
@@ -39,7 +38,6 @@ struct stream_writer {
     struct redis *redis; /* NULL once closed */
     struct stream_keys keys;
     char *meta_key, *ledger_key, *frames_key;
-    size_t max_pending_entries, max_pending_bytes;
     struct stream_writer_callbacks callbacks;
     void *owner;
 
@@ -49,7 +47,7 @@ struct stream_writer {
     uv_timer_t drain;        /* how long close waits */
     unsigned open_timers;
     struct backoff backoff, fences;
-    bool is_paused, is_closing, is_room_due, is_drained;
+    bool is_paused, is_closing, is_drained;
     bool is_dropped; /* by the last fence: pending events went without being stored */
 
     /* What the last find saw, as text: the begin script compares with it. */
@@ -60,9 +58,7 @@ struct stream_writer {
     int64_t taken;          /* the newest sequence handed to us */
     char begin_token[WRITER_TOKEN_SIZE];
 
-    struct list batches;                   /* oldest first; new events go to the last */
-    struct writer_batch *sending;          /* in flight or to be sent again; not in the list */
-    size_t pending_entries, pending_bytes; /* of `batches` and `sending` */
+    struct writer_queue queue; /* events that are not known to be stored */
 };
 
 static void proceed(struct stream_writer *writer);
@@ -95,7 +91,7 @@ static void pause_writing(struct stream_writer *writer, const struct error *erro
     }
     writer->is_paused = true;
     log_warning("stream_writer", "appending waits for Redis", LOG_TEXT("error", error->text),
-                LOG_INT("pending", writer->pending_entries));
+                LOG_INT("pending", writer->queue.entries));
     writer->callbacks.on_paused(writer->owner, error);
 }
 
@@ -106,7 +102,7 @@ static void resume_writing(struct stream_writer *writer)
         return;
     }
     writer->is_paused = false;
-    log_info("stream_writer", "appending goes on", LOG_INT("pending", writer->pending_entries));
+    log_info("stream_writer", "appending goes on", LOG_INT("pending", writer->queue.entries));
     writer->callbacks.on_paused(writer->owner, NULL);
 }
 
@@ -117,55 +113,6 @@ static void retry_later(struct stream_writer *writer, const struct redisReply *r
     reply_error(reply, &error);
     wait_and_retry(writer, backoff_next_ms(&writer->backoff));
     pause_writing(writer, &error);
-}
-
-/* -- pending -- */
-
-static struct writer_batch *last_batch(const struct stream_writer *writer)
-{
-    return LIST_ENTRY(writer->batches.previous, struct writer_batch, node);
-}
-
-static struct writer_batch *open_batch(struct stream_writer *writer)
-{
-    if (list_is_empty(&writer->batches) || writer_batch_is_full(last_batch(writer))) {
-        list_append(&writer->batches, &writer_batch_create(writer->taken)->node);
-    }
-    return last_batch(writer);
-}
-
-static void drop_pending(struct stream_writer *writer)
-{
-    struct list *node;
-    while ((node = list_take_first(&writer->batches)) != NULL) {
-        writer_batch_destroy(LIST_ENTRY(node, struct writer_batch, node));
-    }
-    writer_batch_destroy(writer->sending);
-    writer->sending = NULL;
-    writer->pending_entries = 0;
-    writer->pending_bytes = 0;
-    writer->is_room_due = false;
-}
-
-static bool is_idle(const struct stream_writer *writer)
-{
-    return writer->sending == NULL && list_is_empty(&writer->batches);
-}
-
-static bool is_full(const struct stream_writer *writer)
-{
-    return writer->pending_entries >= writer->max_pending_entries ||
-           writer->pending_bytes >= writer->max_pending_bytes;
-}
-
-static void tell_room(struct stream_writer *writer)
-{
-    bool has_room = writer->pending_entries <= writer->max_pending_entries / 2 &&
-                    writer->pending_bytes <= writer->max_pending_bytes / 2;
-    if (writer->is_room_due && has_room && !writer->is_closing) {
-        writer->is_room_due = false;
-        writer->callbacks.on_room(writer->owner);
-    }
 }
 
 /* -- finding -- */
@@ -231,9 +178,9 @@ static void fence(struct stream_writer *writer, const char *why, const struct re
               SLICE_ARGS(buffer_slice(&writer->last_id)), SLICE_ARGS(buffer_slice(&writer->host)),
               (unsigned long long)writer->queued.epoch, (long long)writer->queued.sequence);
     log_warning("stream_writer", "fenced", LOG_TEXT("error", error.text),
-                LOG_INT("dropped", writer->pending_entries));
-    writer->is_dropped = writer->is_dropped || writer->pending_entries > 0;
-    drop_pending(writer);
+                LOG_INT("dropped", writer->queue.entries));
+    writer->is_dropped = writer->is_dropped || writer->queue.entries > 0;
+    writer_queue_clear(&writer->queue);
     enter_state(writer, WRITER_FINDING);
     wait_and_retry(writer, backoff_next_ms(&writer->fences));
     writer->callbacks.on_fenced(writer->owner, &error);
@@ -314,8 +261,7 @@ void stream_writer_begin(struct stream_writer *writer, const struct stream_origi
 
 static void finish_batch(struct stream_writer *writer)
 {
-    struct writer_batch *batch = writer->sending;
-    writer->sending = NULL;
+    const struct writer_batch *batch = writer->queue.sending;
     writer->queued.sequence = batch->queued;
     if (batch->event_count > 0) {
         struct position last = {.epoch = writer->queued.epoch, .sequence = batch->last_sequence};
@@ -323,9 +269,7 @@ static void finish_batch(struct stream_writer *writer)
         position_append(&writer->last_id, last);
     }
     uint32_t entries = batch->event_count;
-    writer->pending_entries -= (size_t)batch->event_count + batch->frame_count;
-    writer->pending_bytes -= writer_batch_bytes(batch);
-    writer_batch_destroy(batch);
+    writer_queue_done(&writer->queue);
     backoff_reset(&writer->fences);
     writer->callbacks.on_appended(writer->owner, writer->queued, entries);
 }
@@ -349,16 +293,14 @@ static void on_append_reply(void *owner, struct redisReply *reply)
         return;
     }
     finish_batch(writer);
-    tell_room(writer);
+    if (!writer->is_closing && writer_queue_take_room(&writer->queue)) {
+        writer->callbacks.on_room(writer->owner);
+    }
     proceed(writer);
 }
 
 static void send_batch(struct stream_writer *writer)
 {
-    if (writer->sending == NULL) {
-        struct list *node = list_take_first(&writer->batches);
-        writer->sending = LIST_ENTRY(node, struct writer_batch, node);
-    }
     const struct slice keys[KEY_COUNT] = {
         slice_from_string(writer->keys.key),   slice_from_string(writer->meta_key),
         slice_from_string(writer->ledger_key), slice_from_string(writer->keys.dead_letter_key),
@@ -370,7 +312,7 @@ static void send_batch(struct stream_writer *writer)
         .epoch = writer->queued.epoch,
         .queued = writer->queued.sequence,
     };
-    writer_batch_format(writer->sending, &writer->call, keys, &expected);
+    writer_batch_format(writer_queue_send(&writer->queue), &writer->call, keys, &expected);
     script_call_send(&writer->call, writer->redis, on_append_reply, writer);
 }
 
@@ -380,20 +322,11 @@ static void on_flush(uv_timer_t *timer)
     proceed(timer->data);
 }
 
-static bool has_entries(const struct writer_batch *batch)
-{
-    return batch->event_count > 0 || batch->frame_count > 0;
-}
-
 static void append_next(struct stream_writer *writer)
 {
-    if (writer->sending == NULL && list_is_empty(&writer->batches)) {
-        return;
-    }
-    bool waits = writer->sending == NULL && !writer->is_closing &&
-                 uv_is_active((uv_handle_t *)&writer->flush) &&
-                 !has_entries(LIST_ENTRY(writer->batches.next, struct writer_batch, node));
-    if (!waits) {
+    bool waits = writer_queue_has_only_counts(&writer->queue) && !writer->is_closing &&
+                 uv_is_active((uv_handle_t *)&writer->flush);
+    if (!waits && !writer_queue_is_empty(&writer->queue)) {
         send_batch(writer);
     }
 }
@@ -405,7 +338,7 @@ static void destroy(struct stream_writer *writer)
     struct stream_writer_callbacks callbacks = writer->callbacks;
     void *owner = writer->owner;
     bool is_drained = writer->is_drained;
-    drop_pending(writer);
+    writer_queue_clear(&writer->queue);
     script_call_deinit(&writer->call);
     struct buffer *const buffers[] = {&writer->found_last,  &writer->found_host,
                                       &writer->found_epoch, &writer->found_queued,
@@ -439,7 +372,7 @@ static void finish(struct stream_writer *writer)
     if (writer->state == WRITER_CLOSED) {
         return;
     }
-    writer->is_drained = is_idle(writer) && !writer->is_dropped;
+    writer->is_drained = writer_queue_is_empty(&writer->queue) && !writer->is_dropped;
     enter_state(writer, WRITER_CLOSED);
     redis_close(writer->redis);
     uv_close((uv_handle_t *)&writer->retry, on_timer_closed);
@@ -472,7 +405,7 @@ static void proceed(struct stream_writer *writer)
     if (writer->state == WRITER_CLOSED) {
         return;
     }
-    if (writer->is_closing && is_idle(writer) && !writer->call.is_sent) {
+    if (writer->is_closing && writer_queue_is_empty(&writer->queue) && !writer->call.is_sent) {
         finish(writer);
         return;
     }
@@ -501,8 +434,8 @@ static void proceed(struct stream_writer *writer)
 static bool settle_append(struct stream_writer *writer)
 {
     proceed(writer);
-    if (is_full(writer)) {
-        writer->is_room_due = true;
+    if (writer_queue_is_full(&writer->queue)) {
+        writer->queue.is_room_due = true;
         return false;
     }
     return true;
@@ -522,14 +455,13 @@ bool stream_writer_append(struct stream_writer *writer, const struct stream_even
     if (event->sequence <= writer->taken) {
         /* By our own mark and not by what the stream says: a true duplicate. */
         stream_writer_count(writer, STREAM_COUNT_DUPLICATE, 0);
-        return !is_full(writer);
+        return !writer_queue_is_full(&writer->queue);
     }
-    struct writer_batch *batch = open_batch(writer);
+    struct writer_batch *batch = writer_queue_open_batch(&writer->queue, writer->taken);
     size_t before = writer_batch_bytes(batch);
     writer_batch_add_event(batch, event);
     writer->taken = batch->queued;
-    writer->pending_entries++;
-    writer->pending_bytes += writer_batch_bytes(batch) - before;
+    writer_queue_note(&writer->queue, writer_batch_bytes(batch) - before);
     return settle_append(writer);
 }
 
@@ -539,11 +471,10 @@ bool stream_writer_append_dead(struct stream_writer *writer, const struct stream
         return false;
     }
     struct position before = {.epoch = writer->queued.epoch, .sequence = writer->taken};
-    struct writer_batch *batch = open_batch(writer);
+    struct writer_batch *batch = writer_queue_open_batch(&writer->queue, writer->taken);
     size_t bytes = writer_batch_bytes(batch);
     writer_batch_add_frame(batch, frame, before);
-    writer->pending_entries++;
-    writer->pending_bytes += writer_batch_bytes(batch) - bytes;
+    writer_queue_note(&writer->queue, writer_batch_bytes(batch) - bytes);
     return settle_append(writer);
 }
 
@@ -552,7 +483,7 @@ void stream_writer_count(struct stream_writer *writer, enum stream_count what, i
     if (!takes_events(writer)) {
         return;
     }
-    struct writer_batch *batch = open_batch(writer);
+    struct writer_batch *batch = writer_queue_open_batch(&writer->queue, writer->taken);
     batch->counts[what]++;
     if (sequence > batch->queued) {
         batch->queued = sequence;
@@ -565,7 +496,7 @@ void stream_writer_count(struct stream_writer *writer, enum stream_count what, i
 
 size_t stream_writer_pending(const struct stream_writer *writer)
 {
-    return writer->pending_entries;
+    return writer->queue.entries;
 }
 
 /* -- the connection's calls -- */
@@ -574,7 +505,7 @@ static void on_ready(void *owner)
 {
     struct stream_writer *writer = owner;
     bool has_script = writer->state == WRITER_FINDING || writer->state == WRITER_BEGINNING;
-    if (!has_script && is_idle(writer)) {
+    if (!has_script && writer_queue_is_empty(&writer->queue)) {
         resume_writing(writer); /* nothing is sent now that could tell */
     }
     proceed(writer);
@@ -618,13 +549,11 @@ struct stream_writer *stream_writer_open(struct uv_loop_s *loop,
     writer->meta_key = stream_key_derive(options->keys.key, ":meta");
     writer->ledger_key = stream_key_derive(options->keys.key, ":ledger");
     writer->frames_key = stream_key_derive(options->keys.key, ":dead-frames");
-    writer->max_pending_entries = options->max_pending_entries;
-    writer->max_pending_bytes = options->max_pending_bytes;
     writer->callbacks = *callbacks;
     writer->owner = owner;
     writer->backoff = (struct backoff){.base_ms = RETRY_BASE_MS, .limit_ms = RETRY_LIMIT_MS};
     writer->fences = (struct backoff){.base_ms = RETRY_BASE_MS, .limit_ms = FENCE_LIMIT_MS};
-    list_init(&writer->batches);
+    writer_queue_init(&writer->queue, options->max_pending_entries, options->max_pending_bytes);
     init_timer(writer, loop, &writer->retry);
     init_timer(writer, loop, &writer->flush);
     init_timer(writer, loop, &writer->drain);

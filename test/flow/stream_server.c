@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,8 @@ static redisContext *client;
 
 static void run_server(void)
 {
+    /* A test that is killed takes its server along. */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path,
                  "--save", "", "--appendonly", "no", "--dir", directory, "--loglevel", "warning",
                  "--logfile", "redis.log", (char *)NULL);

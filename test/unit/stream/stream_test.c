@@ -156,7 +156,7 @@ static void a_batch_announces_exactly_the_arguments_that_it_carries(void **state
     writer_batch_add_event(batch, &event);
     writer_batch_add_frame(batch, &frame, (struct position){5, 10});
     assert_false(writer_batch_is_empty(batch, 9));
-    assert_int_equal(batch->queued, 11);
+    assert_int_equal(batch->queued, 10); /* a broken frame moves no mark */
     assert_int_equal(batch->last_sequence, 10);
     writer_batch_format(batch, &call, keys, &expected);
     /* hiredis' own parser: the command is an array like any reply. */
