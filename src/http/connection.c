@@ -156,6 +156,7 @@ static void on_written(uv_write_t *write, int status)
         return;
     }
     connection->has_begun = false;
+    connection->is_head = false; /* of the request that is over */
     enter_state(connection, CONNECTION_READING);
     proceed(connection);
 }
@@ -257,7 +258,6 @@ static void parse_input(struct connection *connection)
         dispatch(connection, &request);
         break;
     case PARSE_BAD:
-        connection->is_head = false;
         send_problem(connection, fault.status, fault.problem);
         break;
     case PARSE_NEED_MORE:

@@ -292,6 +292,23 @@ static void a_head_that_drips_in_is_408_however_often_it_drips(void **state)
     site_close(&site);
 }
 
+static void a_problem_after_a_head_request_has_its_body(void **state)
+{
+    (void)state;
+    struct site site;
+    struct client client;
+    site_open(&site, &(struct http_options){.header_timeout_ms = 100});
+    client_open(&client, &site);
+    client_send_text(&client, "HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+    client_wait_for(&client, "\r\n\r\n", 1);
+    client_send_text(&client, "GET /li");
+    client_wait_end(&client);
+    assert_true(client_has(&client, "HTTP/1.1 408 "));
+    assert_true(client_has(&client, "{\"error\":"));
+    client_close(&client);
+    site_close(&site);
+}
+
 static void a_client_that_says_nothing_is_closed_without_a_word(void **state)
 {
     (void)state;
@@ -462,6 +479,7 @@ int main(void)
         cmocka_unit_test(too_long_a_line_is_414_and_too_many_headers_are_431),
         cmocka_unit_test(a_head_just_under_its_limits_is_served),
         cmocka_unit_test(a_head_that_drips_in_is_408_however_often_it_drips),
+        cmocka_unit_test(a_problem_after_a_head_request_has_its_body),
         cmocka_unit_test(a_client_that_says_nothing_is_closed_without_a_word),
         cmocka_unit_test(a_client_that_does_not_read_is_closed),
         cmocka_unit_test(connections_over_the_cap_get_a_503_and_the_others_are_served),
