@@ -16,10 +16,17 @@ enum counter {
     COUNTER_DECODE_DEAD, /* frames that could not be decoded */
     COUNTER_GAPS,        /* sequences that the relay skipped */
     COUNTER_COMMITTED,   /* entries */
-    COUNTER_WRITTEN,     /* ops */
+    COUNTER_DEAD_ENTRIES,
+    COUNTER_COMMITS, /* committed entries by type, in the order of the contract */
+    COUNTER_IDENTITIES,
+    COUNTER_ACCOUNTS,
+    COUNTER_SYNCS,
+    COUNTER_WRITTEN, /* ops */
     COUNTER_UNCHANGED,
     COUNTER_SKIPPED,
     COUNTER_DEAD,
+    COUNTER_CLAIMED, /* entries taken over from others, or our own of an earlier run */
+    COUNTER_TRIMMED, /* entries */
     COUNTER_DELETED, /* entries that were gone before anyone saw them */
     COUNTER_COUNT
 };

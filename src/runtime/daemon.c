@@ -12,25 +12,25 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "runtime/announcement.h"
+#include "runtime/console.h"
 #include "runtime/consumer_slot.h"
-#include "runtime/counters.h"
 #include "runtime/depth_alert.h"
 #include "runtime/ingester.h"
 #include "runtime/marks.h"
 #include "runtime/progress.h"
 #include "runtime/schema_setup.h"
-#include "runtime/worker.h"
-#include "runtime/worker_thread.h"
+#include "runtime/workforce.h"
 #include "sink/cursor_store.h"
 #include "stream/stream_monitor.h"
 
 enum {
     SIGNAL_COUNT = 4,
     LOOK_INTERVAL_MS = 1000,
+    LOOKS_PER_ANNOUNCEMENT = 5,
     PROGRESS_INTERVAL_MS = 60000,
     LAST_LOOK_MS = 1000,
     STORE_DRAIN_MS = 2000, /* of the shutdown time, kept for the last mark */
-    THREADS_MAX = 1024,
 };
 
 enum daemon_state {
@@ -58,14 +58,15 @@ struct daemon {
     bool is_schema_open;
     struct cursor_store *cursor_store;
     struct marks marks;
-    struct worker *worker; /* number 0 */
-    struct worker_thread *threads[THREADS_MAX];
-    unsigned workers_open;
+    struct workforce workforce;
     struct stream_monitor *monitor;
     struct ingester *ingester;
     struct depth_alert depth_alert;
     struct progress progress;
-    struct counters *counters; /* one a worker, then the ingester's */
+    struct worker_stats *stats; /* one a worker, then the ingester's */
+    struct console *console;    /* NULL: not open */
+    struct console_sources console_sources;
+    unsigned looks;
 };
 
 static void proceed(struct daemon *daemon);
@@ -77,7 +78,7 @@ static unsigned thread_count(const struct daemon *daemon)
 
 static struct counters *ingest_counters(struct daemon *daemon)
 {
-    return &daemon->counters[thread_count(daemon)];
+    return &daemon->stats[thread_count(daemon)].counters;
 }
 
 static uint64_t drain_left_ms(const struct daemon *daemon)
@@ -86,72 +87,15 @@ static uint64_t drain_left_ms(const struct daemon *daemon)
     return daemon->drain_until_ms > now ? daemon->drain_until_ms - now : 0;
 }
 
-/* ---- workers ---------------------------------------------------------------------------------- */
-
 static void worker_on_closed(void *owner)
 {
-    struct daemon *daemon = owner;
-    daemon->worker = NULL;
-    daemon->workers_open--;
-    proceed(daemon);
-}
-
-static void thread_on_ended(void *owner)
-{
-    struct daemon *daemon = owner;
-    daemon->workers_open--;
-    proceed(daemon);
-}
-
-/* Connections are dealt out evenly; each worker has at least one. */
-static unsigned connections_of(const struct daemon *daemon, unsigned number)
-{
-    unsigned total = (unsigned)daemon->config->postgres.connections;
-    unsigned threads = thread_count(daemon);
-    unsigned share = total / threads + (number < total % threads ? 1 : 0);
-    return share > 0 ? share : 1;
-}
-
-static void open_worker(struct daemon *daemon, unsigned number)
-{
-    static const struct worker_callbacks worker_callbacks = {.on_closed = worker_on_closed};
-    static const struct worker_thread_callbacks thread_callbacks = {.on_ended = thread_on_ended};
-    struct worker_options options = {
-        .config = daemon->config,
-        .number = number,
-        .slot = daemon->slot.number,
-        .connections = connections_of(daemon, number),
-        .consumer_id = daemon->config->workers.consumer_id,
-        .counters = &daemon->counters[number],
-    };
-    daemon->workers_open++;
-    if (number == 0) {
-        daemon->worker = worker_open(&daemon->loop, &options, &worker_callbacks, daemon);
-        return;
-    }
-    struct error error;
-    daemon->threads[number] =
-        worker_thread_start(&daemon->loop, &options, &thread_callbacks, daemon, &error);
-    if (daemon->threads[number] != NULL) {
-        return;
-    }
-    daemon->workers_open--;
-    log_error("standpipe", "worker not started", LOG_TEXT("why", error.text),
-              LOG_INT("worker", number));
+    proceed(owner);
 }
 
 static void close_workers(struct daemon *daemon)
 {
     uint64_t left = drain_left_ms(daemon);
-    uint64_t drain_ms = left > STORE_DRAIN_MS ? left - STORE_DRAIN_MS : 0;
-    if (daemon->worker != NULL) {
-        worker_close(daemon->worker, drain_ms);
-    }
-    for (unsigned number = 1; number < thread_count(daemon); number++) {
-        if (daemon->threads[number] != NULL) {
-            worker_thread_stop(daemon->threads[number], drain_ms);
-        }
-    }
+    workforce_close(&daemon->workforce, left > STORE_DRAIN_MS ? left - STORE_DRAIN_MS : 0);
 }
 
 /* ---- marks, depth, progress -------------------------------------------------------------------- */
@@ -165,6 +109,9 @@ static void look(struct daemon *daemon)
 static void monitor_on_depth(void *owner, const struct stream_depth *depth)
 {
     struct daemon *daemon = owner;
+    counters_add(ingest_counters(daemon), COUNTER_TRIMMED, depth->trimmed);
+    daemon->console_sources.depth = *depth;
+    daemon->console_sources.depth_at_ms = clock_monotonic_ms();
     marks_note_depth(&daemon->marks, depth);
     progress_note_depth(&daemon->progress, depth);
     depth_alert_note(&daemon->depth_alert, &daemon->config->alerts, depth->backlog,
@@ -179,13 +126,17 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
 
 static void look_on_time(uv_timer_t *timer)
 {
-    look(timer->data);
+    struct daemon *daemon = timer->data;
+    look(daemon);
+    if (daemon->ingester != NULL && daemon->looks++ % LOOKS_PER_ANNOUNCEMENT == 0) {
+        announce(daemon->monitor, daemon->ingester, daemon->config->relay.url);
+    }
 }
 
 static void progress_on_time(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
-    progress_log(&daemon->progress, daemon->counters, thread_count(daemon) + 1);
+    progress_log(&daemon->progress, daemon->stats, thread_count(daemon) + 1);
 }
 
 /* ---- cursor store ------------------------------------------------------------------------------ */
@@ -218,6 +169,7 @@ static void monitor_on_closed(void *owner)
 {
     struct daemon *daemon = owner;
     daemon->monitor = NULL;
+    daemon->console_sources.monitor = NULL;
     proceed(daemon);
 }
 
@@ -225,6 +177,14 @@ static void ingester_on_closed(void *owner)
 {
     struct daemon *daemon = owner;
     daemon->ingester = NULL;
+    daemon->console_sources.ingester = NULL;
+    proceed(daemon);
+}
+
+static void console_on_closed(void *owner)
+{
+    struct daemon *daemon = owner;
+    daemon->console = NULL;
     proceed(daemon);
 }
 
@@ -285,15 +245,29 @@ static void open_cursor_store(struct daemon *daemon)
     marks_init(&daemon->marks, daemon->cursor_store, daemon->host.data);
 }
 
+static void open_workers(struct daemon *daemon)
+{
+    daemon->workforce = (struct workforce){
+        .loop = &daemon->loop,
+        .config = daemon->config,
+        .stats = daemon->stats,
+        .slot = daemon->slot.number,
+        .on_one_closed = worker_on_closed,
+        .owner = daemon,
+    };
+    workforce_open(&daemon->workforce);
+}
+
 static void open_stages(struct daemon *daemon)
 {
     daemon->state = DAEMON_RUNNING;
     open_cursor_store(daemon);
-    for (unsigned number = 0; number < thread_count(daemon); number++) {
-        open_worker(daemon, number);
-    }
+    open_workers(daemon);
     open_monitor(daemon);
     open_ingester(daemon);
+    daemon->console_sources.is_schema_ready = true;
+    daemon->console_sources.monitor = daemon->monitor;
+    daemon->console_sources.ingester = daemon->ingester;
     (void)uv_timer_start(&daemon->look_timer, look_on_time, LOOK_INTERVAL_MS, LOOK_INTERVAL_MS);
     (void)uv_timer_start(&daemon->progress_timer, progress_on_time, PROGRESS_INTERVAL_MS,
                          PROGRESS_INTERVAL_MS);
@@ -320,8 +294,29 @@ static void schema_on_closed(void *owner)
     proceed(daemon);
 }
 
+/* A port that is taken is no reason not to ingest: it is said, and tried again at the next start. */
+static void open_console(struct daemon *daemon)
+{
+    static const struct console_callbacks callbacks = {.on_closed = console_on_closed};
+    struct error error;
+    daemon->console_sources.config = daemon->config;
+    daemon->console_sources.workers = daemon->stats;
+    daemon->console_sources.worker_count = thread_count(daemon);
+    daemon->console_sources.marks = &daemon->marks;
+    if (daemon->config->http.listen[0] == '\0') {
+        return;
+    }
+    daemon->console =
+        console_open(&daemon->loop, &daemon->console_sources, &callbacks, daemon, &error);
+    if (daemon->console == NULL) {
+        log_error("http", "no page is served", LOG_TEXT("why", error.text),
+                  LOG_TEXT("listen", daemon->config->http.listen));
+    }
+}
+
 static void start(struct daemon *daemon)
 {
+    open_console(daemon);
     if (!daemon->config->postgres.migrate) {
         open_stages(daemon);
         return;
@@ -371,6 +366,9 @@ static void start_closing(struct daemon *daemon)
     if (daemon->monitor != NULL) {
         stream_monitor_close(daemon->monitor);
     }
+    if (daemon->console != NULL) {
+        console_close(daemon->console);
+    }
     if (daemon->cursor_store != NULL) {
         cursor_store_close(daemon->cursor_store, drain_left_ms(daemon));
     }
@@ -384,7 +382,7 @@ static void proceed(struct daemon *daemon)
     case DAEMON_RUNNING:
         return;
     case DAEMON_DRAINING:
-        if (!daemon->is_schema_open && daemon->ingester == NULL && daemon->workers_open == 0) {
+        if (!daemon->is_schema_open && daemon->ingester == NULL && daemon->workforce.open == 0) {
             start_saving(daemon);
         }
         return;
@@ -392,7 +390,7 @@ static void proceed(struct daemon *daemon)
         start_closing(daemon);
         return;
     case DAEMON_CLOSING:
-        if (daemon->monitor == NULL && daemon->cursor_store == NULL &&
+        if (daemon->monitor == NULL && daemon->cursor_store == NULL && daemon->console == NULL &&
             !uv_is_closing((uv_handle_t *)&daemon->signals[0])) {
             close_handles(daemon);
         }
@@ -406,7 +404,7 @@ static void deadline_on_time(uv_timer_t *timer)
     struct daemon *daemon = timer->data;
     log_error("standpipe", "not drained in time, exiting with work undone",
               LOG_INT("timeout_ms", daemon->config->shutdown.timeout_ms),
-              LOG_INT("workers_open", daemon->workers_open));
+              LOG_INT("workers_open", daemon->workforce.open));
     _exit(EXIT_FAILURE); /* what is not acknowledged stays pending for the next run */
 }
 
@@ -416,6 +414,7 @@ static void start_draining(struct daemon *daemon, const char *signal_name)
     log_info("standpipe", "stopping", LOG_TEXT("signal", signal_name),
              LOG_INT("timeout_ms", daemon->config->shutdown.timeout_ms));
     daemon->state = DAEMON_DRAINING;
+    daemon->console_sources.is_draining = true;
     daemon->drain_until_ms = clock_monotonic_ms() + daemon->config->shutdown.timeout_ms;
     (void)uv_timer_start(&daemon->deadline_timer, deadline_on_time,
                          daemon->config->shutdown.timeout_ms, 0);
@@ -454,15 +453,8 @@ static void on_state_signal(uv_signal_t *handle, int signal_number)
     if (daemon->ingester != NULL) {
         ingester_log_state(daemon->ingester);
     }
-    if (daemon->worker != NULL) {
-        worker_log_state(daemon->worker);
-    }
-    for (unsigned number = 1; number < thread_count(daemon); number++) {
-        if (daemon->threads[number] != NULL) {
-            worker_thread_log_state(daemon->threads[number]);
-        }
-    }
-    progress_log(&daemon->progress, daemon->counters, thread_count(daemon) + 1);
+    workforce_log_state(&daemon->workforce);
+    progress_log(&daemon->progress, daemon->stats, thread_count(daemon) + 1);
 }
 
 static void on_reload_signal(uv_signal_t *handle, int signal_number)
@@ -517,22 +509,25 @@ static bool take_slot(struct daemon *daemon, struct error *error)
     return is_taken;
 }
 
-static struct counters *allocate_counters(unsigned count)
+static struct worker_stats *allocate_stats(unsigned count)
 {
-    size_t size = sizeof(struct counters) * count;
-    struct counters *counters = aligned_alloc(_Alignof(struct counters), size);
-    if (counters == NULL) {
+    struct worker_stats *stats =
+        aligned_alloc(_Alignof(struct worker_stats), sizeof(*stats) * count);
+    if (stats == NULL) {
         PANIC("out of memory");
     }
-    memset(counters, 0, size);
-    return counters;
+    for (unsigned i = 0; i < count; i++) {
+        worker_stats_init(&stats[i]);
+    }
+    return stats;
 }
 
 static void daemon_deinit(struct daemon *daemon)
 {
     consumer_slot_release(&daemon->slot);
     buffer_deinit(&daemon->host);
-    free(daemon->counters);
+    workforce_deinit(&daemon->workforce);
+    free(daemon->stats);
     free(daemon);
 }
 
@@ -541,8 +536,8 @@ bool daemon_run(const struct config *config, struct error *error)
     struct daemon *daemon = memory_allocate(sizeof(*daemon));
     daemon->config = config;
     daemon->slot.descriptor = -1;
-    ASSERT(config->workers.threads > 0 && config->workers.threads < THREADS_MAX);
-    daemon->counters = allocate_counters(thread_count(daemon) + 1);
+    ASSERT(config->workers.threads > 0);
+    daemon->stats = allocate_stats(thread_count(daemon) + 1);
     if (!take_slot(daemon, error) || uv_loop_init(&daemon->loop) != 0) {
         daemon_deinit(daemon);
         return false;

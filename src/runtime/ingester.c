@@ -55,6 +55,7 @@ struct ingester {
     struct stream_writer *writer;
     struct subscription *subscription;
     uint64_t drain_until_ms;
+    uint64_t connects, bytes; /* of subscriptions that are closed */
     int64_t reset_sequence;
     struct origin_facts facts;
     struct origin origin;
@@ -185,6 +186,9 @@ static void close_subscription(struct ingester *ingester)
     if (ingester->is_subscription_closing) {
         return;
     }
+    struct subscription_counters counters = subscription_counters(ingester->subscription);
+    ingester->connects += counters.connects;
+    ingester->bytes += counters.bytes;
     ingester->is_subscription_closing = true;
     subscription_close(ingester->subscription);
 }
@@ -293,9 +297,11 @@ static void writer_on_appended(void *owner, struct position queued, uint32_t ent
 {
     struct ingester *ingester = owner;
     (void)entries;
-    /* Only now: a begin that was fenced has to be made again from the same cursor. */
-    ingester->has_started = true;
-    ingester->is_reset = false;
+    if (ingester->state == INGESTER_INGESTING) {
+        /* Only now: a begin that was fenced has to be made again from the same cursor. */
+        ingester->has_started = true;
+        ingester->is_reset = false;
+    }
     marks_note_queued(ingester->marks, queued);
 }
 
@@ -368,7 +374,7 @@ static void open_writer(struct ingester *ingester)
         .max_pending_entries = WRITER_ENTRIES,
         .max_pending_bytes = WRITER_BYTES,
     };
-    ingester->pressure = (struct pressure){0};
+    pressure_clear(&ingester->pressure);
     enter_state(ingester, INGESTER_FINDING);
     ingester->writer = stream_writer_open(ingester->loop, &options, &callbacks, ingester);
 }
@@ -508,6 +514,31 @@ void ingester_close(struct ingester *ingester, uint64_t drain_ms)
     ingester->drain_until_ms = until;
     enter_state(ingester, INGESTER_DRAINING);
     proceed(ingester);
+}
+
+void ingester_figures(const struct ingester *ingester, struct ingester_figures *figures)
+{
+    const struct subscription *subscription =
+        ingester->is_subscription_closing ? NULL : ingester->subscription;
+    *figures = (struct ingester_figures){
+        .is_leader = ingester->has_lease,
+        .is_stopped = ingester->state == INGESTER_STOPPED,
+        .paused_for = ingester->pressure.reasons,
+        .paused_us = pressure_paused_us(&ingester->pressure),
+        .connects = ingester->connects,
+        .bytes = ingester->bytes,
+        .waiting = ingester->writer != NULL ? stream_writer_pending(ingester->writer) : 0,
+        .sequence = ingester->intake.sequence.last,
+        .last_event_us = ingester->intake.last_event_us,
+        .decode_errors = ingester->intake.decode_errors,
+    };
+    if (subscription != NULL) {
+        struct subscription_counters counters = subscription_counters(subscription);
+        figures->is_connected = subscription_is_connected(subscription);
+        figures->certificate_expiry = subscription_certificate_expiry(subscription);
+        figures->connects += counters.connects;
+        figures->bytes += counters.bytes;
+    }
 }
 
 void ingester_log_state(const struct ingester *ingester)

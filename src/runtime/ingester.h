@@ -38,6 +38,21 @@ struct ingester_callbacks {
     void (*on_closed)(void *owner);
 };
 
+/* For the console. */
+struct ingester_figures {
+    bool is_leader;  /* this process holds the lease */
+    bool is_stopped; /* an operator has to decide */
+    bool is_connected;
+    unsigned paused_for; /* enum pressure_reason bits */
+    uint64_t paused_us;  /* in all */
+    uint64_t connects, bytes;
+    uint64_t waiting; /* events taken, not yet known to be stored */
+    int64_t sequence; /* newest taken; 0: none */
+    int64_t last_event_us;
+    int64_t certificate_expiry;    /* seconds since 1970; 0: none */
+    const uint64_t *decode_errors; /* FRAME_FAULT_COUNT of them, borrowed from the ingester */
+};
+
 struct ingester *ingester_open(struct uv_loop_s *loop, const struct ingester_options *options,
                                const struct ingester_callbacks *callbacks, void *owner);
 /* The cursor store's answers. */
@@ -47,6 +62,7 @@ void ingester_on_cursor_saved(struct ingester *ingester, const struct cursor_row
 void ingester_on_depth(struct ingester *ingester, const struct stream_depth *depth);
 /* Stops the relay, drains the writer for at most `drain_ms`, saves the mark, releases the lease. */
 void ingester_close(struct ingester *ingester, uint64_t drain_ms);
+void ingester_figures(const struct ingester *ingester, struct ingester_figures *figures);
 void ingester_log_state(const struct ingester *ingester);
 
 #endif

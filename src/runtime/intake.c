@@ -94,6 +94,7 @@ static enum intake_verdict take_bad(struct intake *intake, struct slice frame,
     }
     log_bad_frame(intake, fault, frame.size);
     counters_add(intake->counters, COUNTER_DECODE_DEAD, 1);
+    intake->decode_errors[fault->reason]++;
     struct stream_dead_frame dead = {
         .sequence = fault->sequence,
         .frame = frame,
@@ -191,8 +192,13 @@ static enum intake_verdict take_new(struct intake *intake, const struct frame_ev
 
 static enum intake_verdict take_event(struct intake *intake, const struct frame_event *event)
 {
-    switch (sequence_observe(&intake->sequence, event->sequence, sequence_parse_time(event->time),
-                             clock_wall_us())) {
+    int64_t event_us = sequence_parse_time(event->time);
+    enum sequence_verdict verdict =
+        sequence_observe(&intake->sequence, event->sequence, event_us, clock_wall_us());
+    if (verdict == SEQUENCE_NEXT || verdict == SEQUENCE_GAP) {
+        intake->last_event_us = event_us;
+    }
+    switch (verdict) {
     case SEQUENCE_DUPLICATE:
         return count_duplicate(intake);
     case SEQUENCE_REGRESSION:

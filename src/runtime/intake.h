@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "atproto/frame.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/slice.h"
@@ -18,7 +19,6 @@
 #include "ingest/sequence.h"
 #include "runtime/counters.h"
 
-struct frame_decoder;
 struct stream_writer;
 
 enum intake_verdict {
@@ -40,6 +40,8 @@ struct intake {
     unsigned undecodable_since_last; /* since the last event that was taken */
     int64_t
         undecodable_reconnected_at; /* the last sequence at which 20 in a row reconnected, else -1 */
+    uint64_t decode_errors[FRAME_FAULT_COUNT];
+    int64_t last_event_us; /* time of the newest event taken, since 1970; 0: none */
     struct log_limit bad_limit;
     struct log_limit gap_limit;
     struct error error;

@@ -1,5 +1,6 @@
 #include "runtime/pressure.h"
 
+#include "base/clock.h"
 #include "stream/stream_monitor.h"
 
 enum {
@@ -12,6 +13,9 @@ bool pressure_raise(struct pressure *pressure, enum pressure_reason reason)
 {
     bool was_raised = pressure->reasons != 0;
     pressure->reasons |= (unsigned)reason;
+    if (!was_raised) {
+        pressure->since_us = clock_monotonic_us();
+    }
     return !was_raised;
 }
 
@@ -19,7 +23,24 @@ bool pressure_lower(struct pressure *pressure, enum pressure_reason reason)
 {
     bool was_raised = pressure->reasons != 0;
     pressure->reasons &= ~(unsigned)reason;
-    return was_raised && pressure->reasons == 0;
+    bool is_over = was_raised && pressure->reasons == 0;
+    if (is_over) {
+        pressure->paused_us += clock_monotonic_us() - pressure->since_us;
+    }
+    return is_over;
+}
+
+void pressure_clear(struct pressure *pressure)
+{
+    (void)pressure_lower(pressure, PRESSURE_WRITER);
+    (void)pressure_lower(pressure, PRESSURE_REDIS);
+    (void)pressure_lower(pressure, PRESSURE_DEPTH);
+}
+
+uint64_t pressure_paused_us(const struct pressure *pressure)
+{
+    uint64_t lasting = pressure->reasons != 0 ? clock_monotonic_us() - pressure->since_us : 0;
+    return pressure->paused_us + lasting;
 }
 
 bool pressure_is_raised(const struct pressure *pressure)

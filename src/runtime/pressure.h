@@ -18,6 +18,8 @@ enum pressure_reason {
 
 struct pressure {
     unsigned reasons;
+    uint64_t paused_us; /* in all, without the pause that lasts */
+    uint64_t since_us;  /* of the pause that lasts */
 };
 
 struct pressure_limits {
@@ -29,6 +31,10 @@ struct pressure_limits {
 bool pressure_raise(struct pressure *pressure, enum pressure_reason reason);
 /* True where this was the last reason: resume now. */
 bool pressure_lower(struct pressure *pressure, enum pressure_reason reason);
+/* Lowers all at once: nothing is open that could be resumed. */
+void pressure_clear(struct pressure *pressure);
+/* How long reading was paused, in all. */
+uint64_t pressure_paused_us(const struct pressure *pressure);
 bool pressure_is_raised(const struct pressure *pressure);
 /* "none" or the reasons, for the log. */
 const char *pressure_name(const struct pressure *pressure);

@@ -10,20 +10,20 @@ void progress_note_depth(struct progress *progress, const struct stream_depth *d
     progress->dead_letters = depth->dead_letters;
 }
 
-static uint64_t sum(const struct counters *counters, unsigned count, enum counter which)
+static uint64_t sum(const struct worker_stats *stats, unsigned count, enum counter which)
 {
     uint64_t total = 0;
     for (unsigned i = 0; i < count; i++) {
-        total += counters_get(&counters[i], which);
+        total += counters_get(&stats[i].counters, which);
     }
     return total;
 }
 
-void progress_log(struct progress *progress, const struct counters *counters, unsigned count)
+void progress_log(struct progress *progress, const struct worker_stats *stats, unsigned count)
 {
     uint64_t grown[COUNTER_COUNT];
     for (unsigned i = 0; i < COUNTER_COUNT; i++) {
-        uint64_t total = sum(counters, count, (enum counter)i);
+        uint64_t total = sum(stats, count, (enum counter)i);
         grown[i] = total - progress->last[i];
         progress->last[i] = total;
     }

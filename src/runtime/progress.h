@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "runtime/counters.h"
+#include "runtime/worker_stats.h"
 #include "stream/stream_monitor.h"
 
 struct progress {
@@ -18,6 +18,6 @@ struct progress {
 
 void progress_note_depth(struct progress *progress, const struct stream_depth *depth);
 /* Sums `count` sets of counters and logs what they grew by since the last call. */
-void progress_log(struct progress *progress, const struct counters *counters, unsigned count);
+void progress_log(struct progress *progress, const struct worker_stats *stats, unsigned count);
 
 #endif

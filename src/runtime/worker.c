@@ -16,6 +16,8 @@ enum {
     REPLY_SLACK_MS = 15000, /* over BLOCK: a Redis that rewrites its AOF may be that slow */
     STATEMENT_TIMEOUT_MS = 30000,
     CLOSE_SLACK_MS = 500, /* of the drain time, left for acknowledging */
+    HEARTBEAT_MS = 500,
+    US_PER_MS = 1000,
     NAME_SIZE = 320,
 };
 
@@ -24,7 +26,7 @@ struct pipeline {
     struct stream_reader *reader; /* NULL once closed */
     struct sink_batch batch;      /* out in the sink while `is_out` */
     bool is_out;
-    uint64_t out_since_ms;
+    uint64_t out_since_us;
     char name[NAME_SIZE];
 };
 
@@ -32,7 +34,7 @@ struct worker {
     struct uv_loop_s *loop;
     struct worker_callbacks callbacks;
     void *owner;
-    struct counters *counters;
+    struct worker_stats *stats;
     struct sink *sink;
     struct pipeline *pipelines;
     unsigned pipeline_count;
@@ -40,6 +42,9 @@ struct worker {
     bool is_closing;
     uint64_t drain_until_ms;
     uv_timer_t drain_timer;
+    uv_timer_t heartbeat;
+    uint64_t heartbeat_due_us;
+    unsigned timers_open;
     char name[32];
 };
 
@@ -49,10 +54,42 @@ static void count_outcome(struct counters *counters, size_t entries,
                           const struct sink_outcome *outcome)
 {
     counters_add(counters, COUNTER_COMMITTED, entries - outcome->dead_entries);
+    counters_add(counters, COUNTER_DEAD_ENTRIES, outcome->dead_entries);
+    counters_add(counters, COUNTER_COMMITS, outcome->commits);
+    counters_add(counters, COUNTER_IDENTITIES, outcome->identities);
+    counters_add(counters, COUNTER_ACCOUNTS, outcome->accounts);
+    counters_add(counters, COUNTER_SYNCS, outcome->syncs);
     counters_add(counters, COUNTER_WRITTEN, outcome->written);
     counters_add(counters, COUNTER_UNCHANGED, outcome->unchanged);
     counters_add(counters, COUNTER_SKIPPED, outcome->skipped);
     counters_add(counters, COUNTER_DEAD, outcome->dead);
+}
+
+static uint64_t lag_us(int64_t now_us, int64_t event_us)
+{
+    return event_us > 0 && now_us > event_us ? (uint64_t)(now_us - event_us) : 0;
+}
+
+static void note_times(struct worker_stats *stats, const struct pipeline *pipeline,
+                       const struct sink_outcome *outcome)
+{
+    int64_t now_us = clock_wall_us();
+    histogram_record(&stats->batch_rows, pipeline->batch.count);
+    histogram_record(&stats->batch_us, clock_monotonic_us() - pipeline->out_since_us);
+    if (outcome->oldest_event_us > 0) {
+        histogram_record(&stats->event_commit_us, lag_us(now_us, outcome->oldest_event_us));
+    }
+    worker_stats_set(stats, GAUGE_LAST_COMMIT_US, (uint64_t)now_us);
+    worker_stats_set(stats, GAUGE_EVENT_LAG_US, lag_us(now_us, outcome->newest_event_us));
+}
+
+static void note_in_flight(struct worker *worker)
+{
+    uint64_t in_flight = 0;
+    for (unsigned i = 0; i < worker->pipeline_count; i++) {
+        in_flight += worker->pipelines[i].is_out ? worker->pipelines[i].batch.count : 0;
+    }
+    worker_stats_set(worker->stats, GAUGE_IN_FLIGHT, in_flight);
 }
 
 static void batch_on_done(struct sink_batch *batch, const struct sink_outcome *outcome,
@@ -64,7 +101,10 @@ static void batch_on_done(struct sink_batch *batch, const struct sink_outcome *o
         stream_reader_release(pipeline->reader);
         return;
     }
-    count_outcome(pipeline->worker->counters, batch->count, outcome);
+    struct worker_stats *stats = pipeline->worker->stats;
+    count_outcome(&stats->counters, batch->count, outcome);
+    note_times(stats, pipeline, outcome);
+    note_in_flight(pipeline->worker);
     struct stream_verdict verdict = {
         .dead_entries = outcome->dead_entries,
         .written = outcome->written,
@@ -83,13 +123,17 @@ static void reader_on_batch(void *owner, const struct stream_batch *batch)
     struct pipeline *pipeline = owner;
     ASSERT(!pipeline->is_out);
     pipeline->is_out = true;
-    pipeline->out_since_ms = clock_monotonic_ms();
+    pipeline->out_since_us = clock_monotonic_us();
+    if (batch->is_claimed) {
+        counters_add(&pipeline->worker->stats->counters, COUNTER_CLAIMED, batch->count);
+    }
     pipeline->batch = (struct sink_batch){
         .entries = batch->entries,
         .count = batch->count,
         .bytes = batch->bytes,
         .on_done = batch_on_done,
     };
+    note_in_flight(pipeline->worker);
     sink_submit(pipeline->worker->sink, &pipeline->batch);
 }
 
@@ -102,7 +146,7 @@ static void reader_on_acknowledged(void *owner, uint32_t acknowledged)
 static void reader_on_deleted(void *owner, uint32_t count)
 {
     struct pipeline *pipeline = owner;
-    counters_add(pipeline->worker->counters, COUNTER_DELETED, count);
+    counters_add(&pipeline->worker->stats->counters, COUNTER_DELETED, count);
     log_warning(pipeline->name, "entries were deleted before they were read",
                 LOG_INT("entries", count));
 }
@@ -118,6 +162,9 @@ static uint64_t drain_left_ms(const struct worker *worker)
 static void timer_on_closed(uv_handle_t *handle)
 {
     struct worker *worker = handle->data;
+    if (--worker->timers_open > 0) {
+        return;
+    }
     struct worker_callbacks callbacks = worker->callbacks;
     void *owner = worker->owner;
     free(worker->pipelines);
@@ -130,6 +177,7 @@ static void sink_on_closed(void *owner)
     struct worker *worker = owner;
     worker->sink = NULL;
     uv_close((uv_handle_t *)&worker->drain_timer, timer_on_closed);
+    uv_close((uv_handle_t *)&worker->heartbeat, timer_on_closed);
 }
 
 static void reader_on_closed(void *owner)
@@ -175,6 +223,7 @@ static void sink_on_state(void *owner, enum sink_state state, const struct error
 {
     struct worker *worker = owner;
     (void)error; /* the sink has said it in the log */
+    worker_stats_set(worker->stats, GAUGE_SINK_STATE, state);
     for (unsigned i = 0; i < worker->pipeline_count; i++) {
         struct stream_reader *reader = worker->pipelines[i].reader;
         if (reader == NULL) {
@@ -242,6 +291,27 @@ static void open_reader(struct pipeline *pipeline, const struct worker_options *
         stream_reader_open(pipeline->worker->loop, &reader_options, &callbacks, pipeline);
 }
 
+static void heartbeat_on_time(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    uint64_t now_us = clock_monotonic_us();
+    uint64_t late_us = now_us > worker->heartbeat_due_us ? now_us - worker->heartbeat_due_us : 0;
+    worker_stats_set(worker->stats, GAUGE_HEARTBEAT_MS, clock_monotonic_ms());
+    worker_stats_set(worker->stats, GAUGE_LOOP_LAG_US, late_us);
+    worker->heartbeat_due_us = now_us + HEARTBEAT_MS * US_PER_MS;
+}
+
+static void open_timers(struct worker *worker)
+{
+    (void)uv_timer_init(worker->loop, &worker->drain_timer);
+    (void)uv_timer_init(worker->loop, &worker->heartbeat);
+    worker->drain_timer.data = worker;
+    worker->heartbeat.data = worker;
+    worker->timers_open = 2;
+    worker->heartbeat_due_us = clock_monotonic_us() + HEARTBEAT_MS * US_PER_MS;
+    (void)uv_timer_start(&worker->heartbeat, heartbeat_on_time, HEARTBEAT_MS, HEARTBEAT_MS);
+}
+
 struct worker *worker_open(struct uv_loop_s *loop, const struct worker_options *options,
                            const struct worker_callbacks *callbacks, void *owner)
 {
@@ -249,13 +319,12 @@ struct worker *worker_open(struct uv_loop_s *loop, const struct worker_options *
     worker->loop = loop;
     worker->callbacks = *callbacks;
     worker->owner = owner;
-    worker->counters = options->counters;
+    worker->stats = options->stats;
     (void)snprintf(worker->name, sizeof(worker->name), "worker-%u", options->number);
     worker->pipeline_count = (unsigned)options->config->workers.pipelines;
     worker->readers_open = worker->pipeline_count;
     worker->pipelines = memory_allocate(worker->pipeline_count * sizeof(*worker->pipelines));
-    (void)uv_timer_init(loop, &worker->drain_timer);
-    worker->drain_timer.data = worker;
+    open_timers(worker);
     open_sink(worker, options);
     for (unsigned i = 0; i < worker->pipeline_count; i++) {
         struct pipeline *pipeline = &worker->pipelines[i];
@@ -268,12 +337,13 @@ struct worker *worker_open(struct uv_loop_s *loop, const struct worker_options *
 
 void worker_log_state(const struct worker *worker)
 {
-    uint64_t now = clock_monotonic_ms();
+    uint64_t now_us = clock_monotonic_us();
     for (unsigned i = 0; i < worker->pipeline_count; i++) {
         const struct pipeline *pipeline = &worker->pipelines[i];
         log_info(worker->name, "pipeline", LOG_TEXT("consumer", pipeline->name),
                  LOG_TEXT("state", pipeline->is_out ? "batch out" : "reading"),
                  LOG_INT("entries", pipeline->is_out ? pipeline->batch.count : 0),
-                 LOG_INT("for_ms", pipeline->is_out ? now - pipeline->out_since_ms : 0));
+                 LOG_INT("for_ms",
+                         pipeline->is_out ? (now_us - pipeline->out_since_us) / US_PER_MS : 0));
     }
 }

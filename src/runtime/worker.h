@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "runtime/counters.h"
+#include "runtime/worker_stats.h"
 
 struct uv_loop_s;
 struct worker;
@@ -28,7 +28,7 @@ struct worker_options {
     unsigned slot;               /* of this process on its host */
     unsigned connections;        /* to PostgreSQL */
     const char *consumer_id;     /* borrowed */
-    struct counters *counters;   /* borrowed; written by this worker alone */
+    struct worker_stats *stats;  /* borrowed; written by this worker alone */
 };
 
 struct worker_callbacks {

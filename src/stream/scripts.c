@@ -202,11 +202,18 @@ static const char append_text[] = LUA_LAST_ID
 /*
  * group: creates it from the first retained entry on.
  *   KEYS stream   ARGV group   ->  1 created, 0 it was there
+ * Looked for first: a full Redis refuses to create even what is there (DELIVERY 4).
  */
-static const char group_text[] =
-    LUA_CREATE_GROUP "local refused, is_new = create_group(KEYS[1], ARGV[1])\n"
-                     "if refused then return refused end\n"
-                     "return is_new and 1 or 0\n";
+static const char group_text[] = LUA_CREATE_GROUP
+    "local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])\n"
+    "for i = 1, #groups do\n"
+    "  for j = 1, #groups[i], 2 do\n"
+    "    if groups[i][j] == 'name' and groups[i][j + 1] == ARGV[1] then return 0 end\n"
+    "  end\n"
+    "end\n"
+    "local refused, is_new = create_group(KEYS[1], ARGV[1])\n"
+    "if refused then return refused end\n"
+    "return is_new and 1 or 0\n";
 
 /*
  * acknowledge: XACK, then the counters, only for what XACK really took (DELIVERY 9).
@@ -269,10 +276,11 @@ static const char leave_text[] =
 
 /*
  * depth: everything about the stream at one moment.
- *   KEYS stream, dead letters, ledger   ARGV group, count limit, wanted groups...
+ *   KEYS stream, dead letters, ledger, metrics   ARGV group, count limit, wanted groups...
  *   ->  { 1 length, 2 first ID, 3 last-generated ID, 4 mark | nil, 5 mark is excluded (1/0),
  *         6 pending, 7 undelivered, 8 undelivered is exact (1/0), 9 lag is known (1/0),
- *         10 idle ms of the oldest pending, 11 dead letters }
+ *         10 idle ms of the oldest pending, 11 dead letters,
+ *         12 ledger (in the order of struct stream_ledger), 13 metrics (total and by type) }
  * Lag can be null, or 0 and wrong (DELIVERY 6), so it is believed only where it can be true: entries
  * after the last delivered are counted by a bounded XRANGE, beyond the bound by the ledger.
  */
@@ -320,7 +328,12 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "end\n"
     "return {length, first, last, mark and mark[1] or false, mark and mark[2] and 1 or 0, "
     "pending,\n"
-    "        undelivered, exact, known, idle, dead}\n";
+    "        undelivered, exact, known, idle, dead,\n"
+    "        redis.call('HMGET', KEYS[3], 'received', 'appended', 'duplicate', 'filtered', "
+    "'ignored',\n"
+    "                   'dead_frames', 'committed', 'dead', 'ops_written', 'ops_unchanged',\n"
+    "                   'ops_skipped', 'ops_dead'),\n"
+    "        redis.call('HMGET', KEYS[4], 'totalEvents', '#commit', '#identity', '#account')}\n";
 
 /*
  * trim: removes whole nodes of entries that every group that counts has acknowledged. Mark and XTRIM are

@@ -23,6 +23,7 @@ struct stream_lease {
     struct uv_loop_s *loop;
     struct redis *redis; /* NULL once closed */
     char *key;
+    const char *name;
     char token[TOKEN_SIZE];
     uint64_t lease_ms;
     struct stream_lease_callbacks callbacks;
@@ -61,7 +62,8 @@ static void lose(struct stream_lease *lease, const char *why)
         return;
     }
     lease->is_held = false;
-    log_warning("stream_lease", "lost the ingest lease", LOG_TEXT("why", why));
+    log_warning("stream_lease", "lost the lease", LOG_TEXT("lease", lease->name),
+                LOG_TEXT("why", why));
     lease->callbacks.on_lost(lease->owner);
 }
 
@@ -85,7 +87,8 @@ static void hold(struct stream_lease *lease)
         return;
     }
     lease->is_held = true;
-    log_info("stream_lease", "holds the ingest lease", LOG_INT("lease_ms", lease->lease_ms));
+    log_info("stream_lease", "holds the lease", LOG_TEXT("lease", lease->name),
+             LOG_INT("lease_ms", lease->lease_ms));
     lease->callbacks.on_acquired(lease->owner);
 }
 
@@ -262,6 +265,7 @@ struct stream_lease *stream_lease_open(struct uv_loop_s *loop,
     struct stream_lease *lease = memory_allocate(sizeof(*lease));
     lease->loop = loop;
     lease->key = stream_key_derive(options->key, ":lease");
+    lease->name = options->name != NULL ? options->name : "ingest";
     lease->lease_ms = options->lease_ms;
     lease->callbacks = *callbacks;
     lease->owner = owner;

@@ -15,6 +15,7 @@ struct stream_lease;
 struct stream_lease_options {
     struct redis_options redis;
     const char *key;   /* the stream's key; copied */
+    const char *name;  /* what it is for, in the log; borrowed; NULL: ingest */
     uint64_t lease_ms; /* PX */
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/panic.h"
+#include "stream/monitor_private.h"
 #include "stream/redis_reply.h"
 #include "stream/scripts.h"
 #include <uv.h>
@@ -144,7 +145,9 @@ enum depth_element {
     DEPTH_EXACT,
     DEPTH_LAG_KNOWN,
     DEPTH_IDLE,
-    DEPTH_DEAD_LETTERS
+    DEPTH_DEAD_LETTERS,
+    DEPTH_LEDGER,
+    DEPTH_METRICS
 };
 
 static uint64_t element_number(const struct redisReply *reply, enum depth_element element)
@@ -160,6 +163,31 @@ static struct position element_position(const struct redisReply *reply, enum dep
         position = (struct position){0};
     }
     return position;
+}
+
+/* Hash values come as text, and nil where nothing was counted yet. */
+static uint64_t counter(const struct redisReply *counters, size_t index)
+{
+    struct slice text = reply_text(reply_element(counters, index));
+    return text.size > 0 ? strtoull(text.data, NULL, 10) : 0;
+}
+
+static void read_ledger(struct stream_ledger *ledger, const struct redisReply *counters,
+                        const struct redisReply *metrics)
+{
+    uint64_t *const counted[] = {
+        &ledger->received, &ledger->appended,    &ledger->duplicate, &ledger->filtered,
+        &ledger->ignored,  &ledger->dead_frames, &ledger->committed, &ledger->dead_entries,
+        &ledger->written,  &ledger->unchanged,   &ledger->skipped,   &ledger->dead_ops,
+    };
+    uint64_t *const typed[] = {&ledger->events, &ledger->commits, &ledger->identities,
+                               &ledger->accounts};
+    for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++) {
+        *counted[i] = counter(counters, i);
+    }
+    for (size_t i = 0; i < sizeof(typed) / sizeof(typed[0]); i++) {
+        *typed[i] = counter(metrics, i);
+    }
 }
 
 static void read_depth(struct stream_depth *depth, const struct redisReply *reply)
@@ -178,6 +206,8 @@ static void read_depth(struct stream_depth *depth, const struct redisReply *repl
     depth->backlog = depth->pending + depth->undelivered;
     depth->oldest_pending_ms = element_number(reply, DEPTH_IDLE);
     depth->dead_letters = element_number(reply, DEPTH_DEAD_LETTERS);
+    read_ledger(&depth->ledger, reply_element(reply, DEPTH_LEDGER),
+                reply_element(reply, DEPTH_METRICS));
 }
 
 static void on_depth(void *owner, struct redisReply *reply)
@@ -225,7 +255,7 @@ static void send_look(struct stream_monitor *monitor)
     const struct slice memory[] = {SLICE("INFO"), SLICE("memory")};
     const struct slice keys[] = {slice_from_string(monitor->keys.key),
                                  slice_from_string(monitor->keys.dead_letter_key),
-                                 slice_from_string(monitor->ledger_key)};
+                                 slice_from_string(monitor->ledger_key), SLICE("cluster:metrics")};
     monitor->look_due = false;
     monitor->is_looking = true;
     script_call_begin(&monitor->call, SCRIPT_DEPTH, keys, sizeof(keys) / sizeof(keys[0]),
@@ -237,6 +267,33 @@ static void send_look(struct stream_monitor *monitor)
                    script_call_send(&monitor->call, monitor->redis, on_depth, monitor);
     monitor->is_looking = is_sent;
     monitor->look_due = !is_sent;
+}
+
+/* -- for programs beside us -- */
+
+struct redis *stream_monitor_redis(const struct stream_monitor *monitor)
+{
+    return monitor->is_closing ? NULL : monitor->redis;
+}
+
+struct slice stream_monitor_dead_letter_key(const struct stream_monitor *monitor)
+{
+    return slice_from_string(monitor->keys.dead_letter_key);
+}
+
+static void on_announced(void *owner, struct redisReply *reply)
+{
+    (void)owner;
+    (void)reply;
+}
+
+/* A status that could not be set expires, which says the same. */
+bool stream_monitor_announce(struct stream_monitor *monitor, struct slice json)
+{
+    const struct slice command[] = {SLICE("SETEX"), SLICE("firehose:status"), SLICE("10"), json};
+    return !monitor->is_closing &&
+           redis_send(monitor->redis, command, sizeof(command) / sizeof(command[0]), on_announced,
+                      NULL);
 }
 
 /* -- life -- */

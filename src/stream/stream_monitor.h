@@ -29,6 +29,14 @@ struct stream_monitor_options {
     size_t trim_group_count;
 };
 
+/* Counters that outlive processes (<stream key>:ledger and cluster:metrics). */
+struct stream_ledger {
+    uint64_t received, appended, duplicate, filtered, ignored, dead_frames; /* events, at intake */
+    uint64_t committed, dead_entries;                                       /* entries */
+    uint64_t written, unchanged, skipped, dead_ops;                         /* ops */
+    uint64_t events, commits, identities, accounts; /* entries acknowledged, in all and by type */
+};
+
 struct stream_depth {
     uint64_t length;  /* XLEN */
     uint64_t pending; /* delivered to our group, not acknowledged */
@@ -43,6 +51,18 @@ struct stream_depth {
     uint64_t dead_letters;            /* XLEN of the mirror */
     uint64_t used_memory, max_memory; /* bytes; max 0: no limit */
     uint64_t trimmed;                 /* entries since the last call */
+    struct stream_ledger ledger;
+};
+
+/* An entry of the dead-letter stream; all borrowed for the call. */
+struct stream_letter {
+    struct slice id, type, data, sequence, origin, deliveries, reason;
+};
+
+struct stream_letters_callbacks {
+    void (*on_letter)(void *owner, const struct stream_letter *letter);
+    /* Once, last, whatever has happened. */
+    void (*on_end)(void *owner, const struct error *error);
 };
 
 struct stream_monitor_callbacks {
@@ -56,6 +76,11 @@ struct stream_monitor *stream_monitor_open(struct uv_loop_s *loop,
                                            void *owner);
 /* Looks now (once a running look has ended). */
 void stream_monitor_look(struct stream_monitor *monitor);
+/* The newest `limit` dead letters, newest first; may call back at once. */
+void stream_monitor_letters(struct stream_monitor *monitor, unsigned limit,
+                            const struct stream_letters_callbacks *callbacks, void *owner);
+/* Sets firehose:status to `json` for ten seconds, for programs beside us. False: not sent. */
+bool stream_monitor_announce(struct stream_monitor *monitor, struct slice json);
 void stream_monitor_close(struct stream_monitor *monitor);
 
 #endif

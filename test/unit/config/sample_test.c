@@ -73,7 +73,7 @@ static void the_sample_file_has_every_key_with_its_sentence_and_default(void **s
     struct buffer text = {0};
     read_whole(SAMPLE_FILE, &text);
     const char *at = text.data;
-    for (size_t i = 0; i < config_key_count; i++) {
+    for (size_t i = 0; i < config_key_count && at != NULL; i++) {
         struct buffer wanted = {0};
         append_sample(&config_keys[i], &wanted);
         at = strstr(at, wanted.data);

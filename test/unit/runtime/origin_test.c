@@ -154,6 +154,18 @@ static void live_keeps_the_epoch_and_asks_without_a_cursor(void **state)
     assert_false(origin.is_new_epoch);
 }
 
+static void an_accepted_reset_opens_an_epoch_below_nothing_that_is_known(void **state)
+{
+    (void)state;
+    struct origin_facts facts = running();
+    facts.is_reset = true;
+    facts.reset_sequence = 0;
+    struct origin origin = origin_decide(&facts);
+    assert_true(origin.is_new_epoch);
+    assert_int_equal(origin.queued.epoch, NOW);
+    assert_int_equal(origin.cursor, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +180,7 @@ int main(void)
         cmocka_unit_test(the_oldest_event_on_an_empty_stream_keeps_the_epoch),
         cmocka_unit_test(a_replay_below_the_streams_last_entry_needs_a_new_epoch),
         cmocka_unit_test(a_sequence_ahead_of_the_stream_keeps_the_epoch),
+        cmocka_unit_test(an_accepted_reset_opens_an_epoch_below_nothing_that_is_known),
         cmocka_unit_test(live_keeps_the_epoch_and_asks_without_a_cursor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

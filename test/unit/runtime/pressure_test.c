@@ -1,4 +1,6 @@
 #include "runtime/pressure.h"
+
+#include "base/clock.h"
 #include "stream/stream_monitor.h"
 #include "unit/test.h"
 
@@ -51,6 +53,21 @@ static void memory_pauses_at_85_percent_of_maxmemory(void **state)
     assert_true(pressure_is_deep(&pressure, &limits, &depth));
 }
 
+static void the_time_of_pauses_adds_up(void **state)
+{
+    (void)state;
+    struct pressure pressure = {0};
+    clock_test_freeze(1);
+    (void)pressure_raise(&pressure, PRESSURE_REDIS);
+    clock_test_advance_ms(5);
+    (void)pressure_raise(&pressure, PRESSURE_WRITER);
+    clock_test_advance_ms(5);
+    assert_int_equal(pressure_paused_us(&pressure), 10000);
+    pressure_clear(&pressure);
+    clock_test_advance_ms(5);
+    assert_int_equal(pressure_paused_us(&pressure), 10000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -58,6 +75,7 @@ int main(void)
         cmocka_unit_test(a_deep_backlog_pauses_at_its_limit_and_resumes_under_four_fifths),
         cmocka_unit_test(the_backlog_s_share_of_memory_counts_in_bytes),
         cmocka_unit_test(memory_pauses_at_85_percent_of_maxmemory),
+        cmocka_unit_test(the_time_of_pauses_adds_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
