@@ -88,7 +88,7 @@ static void write_file(const char *path, const char *text)
 
 #define WITH_TOKEN(token)                                                                          \
     "GET /api/metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: " token "\r\n\r"  \
-                                                                                         "\n"
+    "\n"
 
 static void a_token_protects_all_but_health_and_metrics_and_can_be_changed(void **state)
 {
