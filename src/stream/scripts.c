@@ -202,18 +202,11 @@ static const char append_text[] = LUA_LAST_ID
 /*
  * group: creates it from the first retained entry on.
  *   KEYS stream   ARGV group   ->  1 created, 0 it was there
- * Looked for first: a full Redis refuses to create even what is there (DELIVERY 4).
  */
-static const char group_text[] = LUA_CREATE_GROUP
-    "local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])\n"
-    "for i = 1, #groups do\n"
-    "  for j = 1, #groups[i], 2 do\n"
-    "    if groups[i][j] == 'name' and groups[i][j + 1] == ARGV[1] then return 0 end\n"
-    "  end\n"
-    "end\n"
-    "local refused, is_new = create_group(KEYS[1], ARGV[1])\n"
-    "if refused then return refused end\n"
-    "return is_new and 1 or 0\n";
+static const char group_text[] =
+    LUA_CREATE_GROUP "local refused, is_new = create_group(KEYS[1], ARGV[1])\n"
+                     "if refused then return refused end\n"
+                     "return is_new and 1 or 0\n";
 
 /*
  * acknowledge: XACK, then the counters, only for what XACK really took (DELIVERY 9).
