@@ -3,7 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* $1: search_path, $2: milliseconds. A role or a database may have other defaults for any of these. The
+/* Every table is met by key, a few hundred at a time. A plan that is made while a table is new and small
+ * would read it whole, and is kept until somebody analyzes the table, however large it has grown: so the
+ * ways to do that are off.
+ * $1: search_path, $2: milliseconds. A role or a database may have other defaults for any of these. The
  * level of isolation is missing in the preamble, because it cannot be set once a query has run: a stricter
  * one costs retries (40001), not rows. */
 #define SETTINGS(is_local)                                                                         \
@@ -12,6 +15,9 @@
     " set_config('statement_timeout', $2, " is_local "),"                                          \
     " set_config('lock_timeout', $2, " is_local "),"                                               \
     " set_config('idle_in_transaction_session_timeout', $2, " is_local "),"                        \
+    " set_config('enable_seqscan', 'off', " is_local "),"                                          \
+    " set_config('enable_hashjoin', 'off', " is_local "),"                                         \
+    " set_config('enable_mergejoin', 'off', " is_local "),"                                        \
     " set_config('jit', 'off', " is_local ")"
 
 static const uint32_t value_types[PG_SESSION_VALUES] = {25, 25};

@@ -212,9 +212,9 @@ static void two_migrations_at_once_make_one_schema(void **state)
             assert_int_equal(uv_thread_join(&threads[i]), 0);
         }
         assert_true(results[0] && results[1]);
-        assert_string_equal(sink_postgres_query("SELECT string_agg(step::text, ' ' ORDER BY step) "
+        assert_string_equal(sink_postgres_query("SELECT count(*) = max(step) AND min(step) = 1 "
                                                 "FROM standpipe_migrations"),
-                            "1 2 3");
+                            "t");
     }
 }
 

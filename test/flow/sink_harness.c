@@ -154,7 +154,7 @@ void harness_turn(void)
     uv_timer_t *timer = malloc(sizeof(*timer)); /* keeps the loop from waiting for ever */
     assert_non_null(timer);
     assert_int_equal(uv_timer_init(&loop, timer), 0);
-    assert_int_equal(uv_timer_start(timer, on_tick, 5, 0), 0);
+    assert_int_equal(uv_timer_start(timer, on_tick, 5, 5), 0);
     (void)uv_run(&loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)timer, on_tick_closed);
     (void)uv_run(&loop, UV_RUN_NOWAIT);
