@@ -39,5 +39,9 @@ class Fault:
     def end(self):
         pass
 
+    def has_bitten(self):
+        """False: it should last a little longer, standpipe has not come across it yet."""
+        return True
+
     def proof(self):
         raise NotImplementedError

@@ -8,7 +8,7 @@ class LineFault(Fault):
     def each_door(self):
         """All doors, or those of one node: then the others see a healthy service."""
         doors = self.world.doors(self.service)
-        return doors if self.chance.random() < 0.5 else [self.chance.choice(doors)]
+        return doors if self.chance.random() < 0.6 else [self.chance.choice(doors)]
 
     def begin(self):
         self.chosen = self.each_door()
@@ -35,6 +35,9 @@ class LineFault(Fault):
         grown = self.grown(name)
         return f"{grown} {what}" if grown > 0 else None
 
+    def has_bitten(self):
+        return bool(self.proof())
+
     def break_lines(self):
         raise NotImplementedError
 
@@ -44,6 +47,10 @@ class Resets(LineFault):
 
     def break_lines(self):
         self.reset(self.chance.choice([0.3, 1.0]))
+
+    def has_bitten(self):
+        self.reset()
+        return super().has_bitten()
 
     def end(self):
         self.reset()
@@ -81,8 +88,9 @@ class HalfOpen(LineFault):
         for door in self.chosen:
             self.world.proxy.call(door.deafen)
 
-    def end(self):
-        super().end()
+    def has_bitten(self):
+        self.break_lines()
+        return super().has_bitten()
 
     def proof(self):
         return self.proof_of("lost_bytes", "bytes lost")

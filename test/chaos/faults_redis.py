@@ -5,7 +5,8 @@ import time
 import redis
 
 from fault import Fault, fault
-from world import STREAM
+from harness.waiting import wait_until
+from world import GROUP, STREAM
 
 
 class RedisFault(Fault):
@@ -26,6 +27,21 @@ class RedisFault(Fault):
         if isinstance(entry, dict):
             return int(entry.get("count", 0))
         return int(str(entry).partition("=")[2] or 0)
+
+
+class StreamFault(RedisFault):
+    """Of what is in the stream: waits for something to be there."""
+
+    def begin(self):
+        wait_until(lambda: self.client.exists(STREAM) and self.client.xlen(STREAM), "entries", 15)
+        self.length = self.client.xlen(STREAM)
+        self.take()
+
+    def take(self):
+        raise NotImplementedError
+
+    def proof(self):
+        return f"{self.length} entries gone" if self.length else None
 
 
 @fault("Redis is killed", "redis", seconds=(0, 3))
@@ -77,40 +93,28 @@ class Empty(Kill):
 
 
 @fault("FLUSHALL", "redis", seconds=(0, 0))
-class FlushAll(RedisFault):
-    def begin(self):
-        self.length = self.client.xlen(STREAM)
+class FlushAll(StreamFault):
+    def take(self):
         self.client.flushall()
-
-    def proof(self):
-        return f"{self.length} entries gone" if self.length else None
 
 
 @fault("the stream is deleted", "redis", seconds=(0, 0))
-class DeleteStream(RedisFault):
+class DeleteStream(StreamFault):
     breaks_ledger = True  # the counts stay, what they counted is gone
 
-    def begin(self):
-        self.length = self.client.xlen(STREAM)
+    def take(self):
         self.client.delete(STREAM)
-
-    def proof(self):
-        return f"{self.length} entries gone" if self.length else None
 
 
 @fault("the group is destroyed", "redis", seconds=(0, 0))
-class DestroyGroup(RedisFault):
+class DestroyGroup(StreamFault):
     breaks_ledger = True  # retained entries are acknowledged a second time
 
-    def begin(self):
-        self.gone = 0
-        try:
-            self.gone = self.client.xgroup_destroy(STREAM, "firehose-processors")
-        except redis.ResponseError:
-            pass
+    def take(self):
+        self.gone = self.client.xgroup_destroy(STREAM, GROUP)
 
     def proof(self):
-        return "destroyed" if self.gone else None
+        return f"{self.length} entries were delivered again" if self.gone else None
 
 
 @fault("Redis is frozen", "redis", seconds=(2, 6), long=(17, 22))
@@ -189,10 +193,16 @@ class DiskFull(RedisFault):
         self.taken = self.disk.fill()
 
     def end(self):
-        self.status = self.info("persistence")["aof_last_write_status"] if self.server.answers() else "gone"
+        self.status = self.last_write()
         self.disk.relieve()
         if not self.server.process.is_running():
             self.server.start()
+
+    def last_write(self):
+        try:
+            return self.info("persistence")["aof_last_write_status"]
+        except redis.RedisError:
+            return "gone"
 
     def proof(self):
         return f"{self.taken >> 20} MiB taken, last write: {self.status}" if self.status != "ok" else None

@@ -11,6 +11,14 @@ class Manners(Fault):
     def begin(self):
         self.world.stop_relay()
         self.world.start_relay(*self.arguments)
+        self.carried = self.bytes_down()
+
+    def bytes_down(self):
+        return sum(door.tally.bytes_down for door in self.world.doors("relay"))
+
+    def has_bitten(self):
+        """A connection was made and so much was told that it must have come to it."""
+        return self.bytes_down() - self.carried > ENOUGH_FRAMES * self.world.history.event_bytes
 
     def end(self):
         before = self.world.relay_told.get(self.counter, 0)
@@ -22,14 +30,15 @@ class Manners(Fault):
         return f"{self.seen} {self.counter}" if self.seen else None
 
 
+ENOUGH_FRAMES = 200
 MANNERS = {
     "the relay drops its connections": (("--drop-after", 150), "drops"),
     "the relay resets its connections": (("--reset-after", 150), "resets"),
     "the relay falls silent": (("--stall-after", 150), "stalls"),
     "the relay sends half a frame": (("--half-frame-after", 150), "half_frames"),
     "the relay sends frames twice": (("--duplicate", 300), "duplicates"),
-    "the relay goes back": (("--reconnect-replay", 400, "--drop-after", 600), "drops"),
-    "the relay starts at the cursor itself": (("--cursor-inclusive", "--drop-after", 200), "drops"),
+    "the relay goes back": (("--reconnect-replay", 120, "--drop-after", 190), "drops"),
+    "the relay starts at the cursor itself": (("--cursor-inclusive", "--drop-after", 150), "drops"),
     "the relay sends garbage between": (("--garbage", 30), "garbage"),
     "the relay sends text between": (("--text-frames=20",), "texts"),
     "the relay says that we are too slow": (

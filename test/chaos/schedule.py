@@ -15,6 +15,7 @@ from world import NODES
 
 GAP_SECONDS = (0.3, 2.5)  # between the beginnings of two
 WAIT_SECONDS = 0.2
+PATIENCE_SECONDS = 12  # more, for a fault that nobody has come across
 REST_SECONDS = 1.0  # for what was broken, before it is broken again
 LONG_SHARE = 0.34
 SETTLE_SECONDS = 5  # before the end: all faults have ended by then
@@ -58,8 +59,8 @@ def plan(seed, seconds, names, is_long):
 class Runner:
     """Carries out a plan. A step that takes long moves the later ones; their order stays."""
 
-    def __init__(self, world, planned, say):
-        self.world, self.say = world, say
+    def __init__(self, world, planned, say, seconds):
+        self.world, self.say, self.seconds = world, say, seconds
         self.counts = {}  # name -> [planned, happened]
         self.errors = []
         self.held = set()  # what a fault has now
@@ -74,11 +75,16 @@ class Runner:
             at, _, item, fault = heapq.heappop(self.steps)
             time.sleep(max(0.0, start + at - time.monotonic()))
             what = resource(TABLE[item.name], item.node)
-            if fault is not None:
+            now = time.monotonic() - start
+            if fault is not None and now < fault.latest and not self.attempt(item, fault.has_bitten, True):
+                heapq.heappush(self.steps, (now + WAIT_SECONDS, next(self.order), item, fault))
+            elif fault is not None:
                 self.end(item, fault)
                 self.held.discard(what)
+            elif now + item.seconds > self.seconds:
+                continue  # those before it took too long: there is no time for it
             elif what in self.held:  # the one before took longer than planned
-                heapq.heappush(self.steps, (time.monotonic() - start + WAIT_SECONDS, next(self.order), item, None))
+                heapq.heappush(self.steps, (now + WAIT_SECONDS, next(self.order), item, None))
             else:
                 self.held.add(what)
                 self.begin(item, start)
@@ -92,6 +98,7 @@ class Runner:
         self.say(f"{item.number:4} {item.name}{where} for {item.seconds:.1f} s")
         self.attempt(item, fault.begin)
         at = time.monotonic() - start + item.seconds
+        fault.latest = min(at + PATIENCE_SECONDS, self.seconds)
         heapq.heappush(self.steps, (at, next(self.order), item, fault))
 
     def end(self, item, fault):

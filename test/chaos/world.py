@@ -179,6 +179,8 @@ class World:
 
     def postgres_pids(self):
         """The postmaster and all that it forked."""
+        if self.cluster.process is None:
+            return []
         try:
             parent = psutil.Process(self.cluster.pid)
             return [child.pid for child in parent.children(recursive=True)] + [parent.pid]
@@ -200,7 +202,17 @@ class World:
 
     # --- the end ---
 
+    def thaw(self):
+        """A frozen process cannot be asked to end."""
+        started = [self.redis.process, self.relay and self.relay.process]
+        for process in started + [node.process for node in self.nodes.values()]:
+            if process is not None:
+                process.send(signal.SIGCONT)
+        for pid in self.postgres_pids():
+            os.kill(pid, signal.SIGCONT)
+
     def stop(self):
+        self.thaw()
         for node in self.nodes.values():
             if node.is_running():
                 node.is_wanted = False
