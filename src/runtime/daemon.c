@@ -100,17 +100,12 @@ static void close_workers(struct daemon *daemon)
 
 /* ---- marks, depth, progress -------------------------------------------------------------------- */
 
-static void look(struct daemon *daemon)
-{
-    marks_before_look(&daemon->marks);
-    stream_monitor_look(daemon->monitor);
-}
-
 static void monitor_on_depth(void *owner, const struct stream_depth *depth)
 {
     struct daemon *daemon = owner;
     counters_add(ingest_counters(daemon), COUNTER_TRIMMED, depth->trimmed);
     daemon->console_sources.depth = *depth;
+    daemon->console_sources.depth.host = slice_of(NULL, 0); /* borrowed for this call */
     daemon->console_sources.depth_at_ms = clock_monotonic_ms();
     marks_note_depth(&daemon->marks, depth);
     progress_note_depth(&daemon->progress, depth);
@@ -127,7 +122,7 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
 static void look_on_time(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
-    look(daemon);
+    stream_monitor_look(daemon->monitor);
     if (daemon->ingester != NULL && daemon->looks++ % LOOKS_PER_ANNOUNCEMENT == 0) {
         announce(daemon->monitor, daemon->ingester, daemon->config->relay.url);
     }
@@ -207,7 +202,7 @@ static void open_monitor(struct daemon *daemon)
         .keys = {.key = config->stream.key,
                  .group = config->stream.group,
                  .dead_letter_key = config->stream.dead_letter_key},
-        .interval_ms = 0, /* looks come from our timer, which notes the queued mark first */
+        .interval_ms = 0, /* looks come from our timer */
         .max_length = config->stream.max_length,
         .trim_groups = (const char *const *)config->stream.trim_groups.items,
         .trim_group_count = config->stream.trim_groups.count,
@@ -356,7 +351,7 @@ static void start_saving(struct daemon *daemon)
         return;
     }
     (void)uv_timer_start(&daemon->look_timer, saving_on_timeout, LAST_LOOK_MS, 0);
-    look(daemon);
+    stream_monitor_look(daemon->monitor);
 }
 
 static void start_closing(struct daemon *daemon)

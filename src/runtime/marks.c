@@ -2,15 +2,13 @@
 
 void marks_init(struct marks *marks, struct cursor_store *store, const char *host)
 {
-    *marks = (struct marks){.store = store, .host = host, .committed = -1, .saved = -1};
+    *marks = (struct marks){.store = store, .host = host, .saved = -1};
 }
 
 void marks_begin(struct marks *marks, struct position queued, int64_t saved)
 {
-    marks->is_active = true;
     marks->queued = queued;
-    marks->queued_before = queued;
-    marks->committed = saved;
+    marks->committed = (struct position){.epoch = queued.epoch, .sequence = saved};
     marks->saved = saved;
 }
 
@@ -19,34 +17,34 @@ void marks_note_queued(struct marks *marks, struct position queued)
     marks->queued = queued;
 }
 
-void marks_before_look(struct marks *marks)
-{
-    marks->queued_before = marks->queued;
-}
-
-struct position marks_committed(struct position queued_before, const struct stream_depth *depth)
+/* Above the stream's last ID only for what made no entry after it in this very stream: where that ID is
+ * of the meta hash's epoch. A stream that is gone or empty has 0-0. */
+struct position marks_committed(const struct stream_depth *depth)
 {
     bool is_drained = position_compare(depth->committed, depth->last) == 0;
-    if (is_drained && position_compare(depth->committed, queued_before) < 0) {
-        return queued_before;
+    bool is_one_stream = depth->has_meta && depth->last.epoch == depth->queued.epoch;
+    if (is_drained && is_one_stream && position_compare(depth->committed, depth->queued) < 0) {
+        return depth->queued;
     }
     return depth->committed;
 }
 
 void marks_note_depth(struct marks *marks, const struct stream_depth *depth)
 {
-    if (!depth->has_committed || !marks->is_active) {
+    if (!depth->has_committed || !depth->has_meta ||
+        !slice_equals(depth->host, slice_from_string(marks->host))) {
         return;
     }
-    struct position committed = marks_committed(marks->queued_before, depth);
-    if (committed.epoch != marks->queued.epoch || committed.sequence <= marks->committed) {
+    struct position committed = marks_committed(depth);
+    if (committed.epoch != depth->queued.epoch ||
+        position_compare(committed, marks->committed) <= 0) {
         return;
     }
-    marks->committed = committed.sequence;
+    marks->committed = committed;
     struct cursor_row row = {
         .host = marks->host,
         .epoch = committed.epoch,
-        .queued = marks->queued.sequence,
+        .queued = depth->queued.sequence,
         .committed = committed.sequence,
     };
     cursor_store_save(marks->store, &row);
@@ -54,7 +52,7 @@ void marks_note_depth(struct marks *marks, const struct stream_depth *depth)
 
 void marks_note_saved(struct marks *marks, const struct cursor_row *row)
 {
-    if (marks->is_active && row->epoch == marks->queued.epoch && row->committed > marks->saved) {
+    if (row->epoch == marks->committed.epoch && row->committed > marks->saved) {
         marks->saved = row->committed;
     }
 }

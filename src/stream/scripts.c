@@ -269,11 +269,12 @@ static const char leave_text[] =
 
 /*
  * depth: everything about the stream at one moment.
- *   KEYS stream, dead letters, ledger, metrics   ARGV group, count limit, wanted groups...
+ *   KEYS stream, dead letters, ledger, metrics, meta   ARGV group, count limit, wanted groups...
  *   ->  { 1 length, 2 first ID, 3 last-generated ID, 4 mark | nil, 5 mark is excluded (1/0),
  *         6 pending, 7 undelivered, 8 undelivered is exact (1/0), 9 lag is known (1/0),
  *         10 idle ms of the oldest pending, 11 dead letters,
- *         12 ledger (in the order of struct stream_ledger), 13 metrics (total and by type) }
+ *         12 ledger (in the order of struct stream_ledger), 13 metrics (total and by type),
+ *         14 {host, epoch, queued} of the meta hash, of the same moment as the last ID }
  * Lag can be null, or 0 and wrong (DELIVERY 6), so it is believed only where it can be true: entries
  * after the last delivered are counted by a bounded XRANGE, beyond the bound by the ledger.
  */
@@ -326,7 +327,8 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "'ignored',\n"
     "                   'dead_frames', 'committed', 'dead', 'ops_written', 'ops_unchanged',\n"
     "                   'ops_skipped', 'ops_dead'),\n"
-    "        redis.call('HMGET', KEYS[4], 'totalEvents', '#commit', '#identity', '#account')}\n";
+    "        redis.call('HMGET', KEYS[4], 'totalEvents', '#commit', '#identity', '#account'),\n"
+    "        redis.call('HMGET', KEYS[5], 'host', 'epoch', 'queued')}\n";
 
 /*
  * trim: removes whole nodes of entries that every group that counts has acknowledged. Mark and XTRIM are

@@ -22,6 +22,7 @@ struct stream_monitor {
     struct redis *redis; /* NULL once closed */
     struct stream_keys keys;
     char *ledger_key;
+    char *meta_key;
     uint64_t max_length;
     const char *const *trim_groups;
     size_t trim_group_count;
@@ -147,7 +148,8 @@ enum depth_element {
     DEPTH_IDLE,
     DEPTH_DEAD_LETTERS,
     DEPTH_LEDGER,
-    DEPTH_METRICS
+    DEPTH_METRICS,
+    DEPTH_META
 };
 
 static uint64_t element_number(const struct redisReply *reply, enum depth_element element)
@@ -190,6 +192,19 @@ static void read_ledger(struct stream_ledger *ledger, const struct redisReply *c
     }
 }
 
+static void read_meta(struct stream_depth *depth, const struct redisReply *meta)
+{
+    enum {
+        META_HOST,
+        META_EPOCH,
+        META_QUEUED
+    };
+    depth->host = reply_text(reply_element(meta, META_HOST));
+    depth->queued.epoch = counter(meta, META_EPOCH);
+    depth->queued.sequence = (int64_t)counter(meta, META_QUEUED);
+    depth->has_meta = depth->host.size > 0 && depth->queued.epoch > 0;
+}
+
 static void read_depth(struct stream_depth *depth, const struct redisReply *reply)
 {
     depth->length = element_number(reply, DEPTH_LENGTH);
@@ -208,6 +223,7 @@ static void read_depth(struct stream_depth *depth, const struct redisReply *repl
     depth->dead_letters = element_number(reply, DEPTH_DEAD_LETTERS);
     read_ledger(&depth->ledger, reply_element(reply, DEPTH_LEDGER),
                 reply_element(reply, DEPTH_METRICS));
+    read_meta(depth, reply_element(reply, DEPTH_META));
 }
 
 static void on_depth(void *owner, struct redisReply *reply)
@@ -255,7 +271,8 @@ static void send_look(struct stream_monitor *monitor)
     const struct slice memory[] = {SLICE("INFO"), SLICE("memory")};
     const struct slice keys[] = {slice_from_string(monitor->keys.key),
                                  slice_from_string(monitor->keys.dead_letter_key),
-                                 slice_from_string(monitor->ledger_key), SLICE("cluster:metrics")};
+                                 slice_from_string(monitor->ledger_key), SLICE("cluster:metrics"),
+                                 slice_from_string(monitor->meta_key)};
     monitor->look_due = false;
     monitor->is_looking = true;
     script_call_begin(&monitor->call, SCRIPT_DEPTH, keys, sizeof(keys) / sizeof(keys[0]),
@@ -304,6 +321,7 @@ static void destroy(struct stream_monitor *monitor)
     void *owner = monitor->owner;
     script_call_deinit(&monitor->call);
     free(monitor->ledger_key);
+    free(monitor->meta_key);
     free(monitor);
     callbacks.on_closed(owner);
 }
@@ -380,6 +398,7 @@ struct stream_monitor *stream_monitor_open(struct uv_loop_s *loop,
     struct stream_monitor *monitor = memory_allocate(sizeof(*monitor));
     monitor->keys = options->keys;
     monitor->ledger_key = stream_key_derive(options->keys.key, ":ledger");
+    monitor->meta_key = stream_key_derive(options->keys.key, ":meta");
     monitor->max_length = options->max_length;
     monitor->trim_groups = options->trim_groups;
     monitor->trim_group_count = options->trim_group_count;

@@ -52,6 +52,9 @@ struct stream_depth {
     uint64_t used_memory, max_memory; /* bytes; max 0: no limit */
     uint64_t trimmed;                 /* entries since the last call */
     struct stream_ledger ledger;
+    bool has_meta;          /* the meta hash is there, read in the same moment as `last` */
+    struct position queued; /* of the meta hash */
+    struct slice host;      /* of the meta hash; borrowed for the callback */
 };
 
 /* An entry of the dead-letter stream; all borrowed for the call. */
