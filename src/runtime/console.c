@@ -60,11 +60,16 @@ static void judge_relay(struct console *console, struct metrics_snapshot *snapsh
     }
     ingester_figures(sources->ingester, &figures);
     if (figures.is_stopped) {
-        set_dependency(console, snapshot, DEPENDENCY_RELAY, DEPENDENCY_MISCONFIGURED,
-                       "ingestion is stopped until an operator decides: see the log");
+        char reason[REASON_SIZE];
+        (void)snprintf(reason, sizeof(reason), "stopped until an operator decides: %s",
+                       figures.why);
+        set_dependency(console, snapshot, DEPENDENCY_RELAY, DEPENDENCY_MISCONFIGURED, reason);
     } else if (!figures.is_leader) {
         set_dependency(console, snapshot, DEPENDENCY_RELAY, DEPENDENCY_READY,
                        "another process holds the ingest lease");
+    } else if (figures.paused_for == PRESSURE_WRITER) { /* a burst: gone within moments */
+        set_dependency(console, snapshot, DEPENDENCY_RELAY, DEPENDENCY_CATCHING_UP,
+                       "events wait for their append");
     } else if (figures.paused_for != 0) {
         set_dependency(console, snapshot, DEPENDENCY_RELAY, DEPENDENCY_PAUSED,
                        "reading waits: a bound is reached");

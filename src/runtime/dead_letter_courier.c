@@ -53,6 +53,7 @@ struct dead_letter_courier {
     bool has_lease;
     bool is_holder;  /* the mirror is told that it is us */
     bool is_leaving; /* one more round, then the end */
+    bool is_last_round;
     uint64_t interval_ms;
     uint64_t count_interval_ms;
     uint64_t next_count_ms;
@@ -127,6 +128,11 @@ static void end_round(struct dead_letter_courier *courier)
 {
     backoff_reset(&courier->backoff);
     log_carried(courier);
+    if (courier->is_leaving && !courier->is_last_round) {
+        courier->is_last_round = true;
+        begin_round(courier);
+        return;
+    }
     wait_for(courier, courier->interval_ms);
 }
 
@@ -459,7 +465,8 @@ void dead_letter_courier_close(struct dead_letter_courier *courier, uint64_t dra
     ASSERT(uv_timer_start(&courier->drain_timer, on_drain_over, drain_ms, 0) == 0);
     if (courier->state == COURIER_WAITING) {
         (void)uv_timer_stop(&courier->timer);
-        begin_round(courier); /* the last one */
+        courier->is_last_round = true;
+        begin_round(courier);
     }
 }
 

@@ -523,6 +523,7 @@ void ingester_figures(const struct ingester *ingester, struct ingester_figures *
     *figures = (struct ingester_figures){
         .is_leader = ingester->has_lease,
         .is_stopped = ingester->state == INGESTER_STOPPED,
+        .why = ingester->state == INGESTER_STOPPED ? ingester->intake.error.text : "",
         .paused_for = ingester->pressure.reasons,
         .paused_us = pressure_paused_us(&ingester->pressure),
         .connects = ingester->connects,

@@ -41,7 +41,8 @@ struct ingester_callbacks {
 /* For the console. */
 struct ingester_figures {
     bool is_leader;  /* this process holds the lease */
-    bool is_stopped; /* an operator has to decide */
+    bool is_stopped; /* an operator has to decide: `why` */
+    const char *why; /* borrowed from the ingester; empty unless stopped */
     bool is_connected;
     unsigned paused_for; /* enum pressure_reason bits */
     uint64_t paused_us;  /* in all */
