@@ -17,6 +17,7 @@ enum {
     STATEMENT_TIMEOUT_MS = 30000,
     CLOSE_SLACK_MS = 500, /* of the drain time, left for acknowledging */
     HEARTBEAT_MS = 500,
+    HEARTBEAT_US = HEARTBEAT_MS * 1000,
     US_PER_MS = 1000,
     NAME_SIZE = 320,
 };
@@ -298,7 +299,7 @@ static void heartbeat_on_time(uv_timer_t *timer)
     uint64_t late_us = now_us > worker->heartbeat_due_us ? now_us - worker->heartbeat_due_us : 0;
     worker_stats_set(worker->stats, GAUGE_HEARTBEAT_MS, clock_monotonic_ms());
     worker_stats_set(worker->stats, GAUGE_LOOP_LAG_US, late_us);
-    worker->heartbeat_due_us = now_us + HEARTBEAT_MS * US_PER_MS;
+    worker->heartbeat_due_us = now_us + HEARTBEAT_US;
 }
 
 static void open_timers(struct worker *worker)
@@ -308,7 +309,7 @@ static void open_timers(struct worker *worker)
     worker->drain_timer.data = worker;
     worker->heartbeat.data = worker;
     worker->timers_open = 2;
-    worker->heartbeat_due_us = clock_monotonic_us() + HEARTBEAT_MS * US_PER_MS;
+    worker->heartbeat_due_us = clock_monotonic_us() + HEARTBEAT_US;
     (void)uv_timer_start(&worker->heartbeat, heartbeat_on_time, HEARTBEAT_MS, HEARTBEAT_MS);
 }
 
