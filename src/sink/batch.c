@@ -73,7 +73,7 @@ void batch_begin_one(struct batch *batch, const struct batch_verdict *verdicts, 
     BEGIN_TABLE(batch, BATCH_RECORDS, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT,
                 PG_BYTEA, PG_TEXT, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT);
     BEGIN_TABLE(batch, BATCH_DEAD_LETTERS, PG_INT8, PG_INT8, PG_INT8, PG_TEXT, PG_TEXT, PG_TEXT,
-                PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_BYTEA);
+                PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_BYTEA, PG_INT8, PG_INT8);
 }
 
 void batch_begin(struct batch *batch)
@@ -95,7 +95,7 @@ static const struct batch_verdict *find_verdict(const struct batch *batch, int o
 
 static void add_letter(struct batch *batch, const struct dead_letter *letter)
 {
-    if (batch->only_op == BATCH_OP_ENTRY) {
+    if (batch->only_op == BATCH_OP_ENTRY && !batch->keeps_no_letters) {
         dead_letter_append(&batch->tables[BATCH_DEAD_LETTERS], letter, &batch->scratch);
     }
 }

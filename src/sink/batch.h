@@ -39,7 +39,7 @@ enum batch_table {
 };
 
 enum {
-    BATCH_COLUMNS_MAX = 12,
+    BATCH_COLUMNS_MAX = 14,
     BATCH_OP_ENTRY = -1
 };
 
@@ -79,7 +79,8 @@ struct batch {
     size_t row_count, row_capacity;
     const struct batch_verdict *verdicts; /* of the one entry, borrowed; see batch_begin_one() */
     size_t verdict_count;
-    int only_op; /* BATCH_OP_ENTRY: all */
+    int only_op;           /* BATCH_OP_ENTRY: all */
+    bool keeps_no_letters; /* what is dead is only counted: a retry of letters */
     int64_t now_us;
     struct buffer scratch;
 };

@@ -9,6 +9,14 @@
 
 struct batch_columns;
 
+enum {
+    /* A letter's data: JSON of the op at fault, or of the entry. What is longer is cut: an op loses its record,
+     * an entry all after this. No record that the network takes is as long. */
+    DEAD_LETTER_DATA_MAX = 1 << 20,
+    /* Letters of one repo and hour; the others are counted in one summary letter. */
+    DEAD_LETTERS_PER_REPO_HOUR = 100
+};
+
 struct dead_letter {
     const struct entry *entry;
     const struct event *event; /* NULL: the entry could not be read */

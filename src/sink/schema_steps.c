@@ -93,9 +93,27 @@ static const char bookkeeping[] =
     "CREATE INDEX standpipe_dead_letters_did ON standpipe_dead_letters (did);\n"
     "CREATE INDEX standpipe_dead_letters_created_at ON standpipe_dead_letters (created_at);\n";
 
+/* Bounds, and the mirror in Redis. A broken frame has no sequence that can be trusted: its hash says which it is. */
+static const char letters[] =
+    "ALTER TABLE standpipe_dead_letters\n"
+    "    ADD COLUMN deliveries bigint NOT NULL DEFAULT 0,\n" /* of the entry, before it was one */
+    "    ADD COLUMN frame_hash text COLLATE \"C\" NOT NULL DEFAULT '',\n" /* base64 of SHA-256 */
+    "    ADD COLUMN cut_from bigint,\n"                   /* bytes before it was cut; null: whole */
+    "    ADD COLUMN letters bigint NOT NULL DEFAULT 1,\n" /* a summary stands for several */
+    "    ADD COLUMN last_seq bigint,\n"                   /* summary: they lie in seq..last_seq */
+    "    ADD COLUMN mirror_id text COLLATE \"C\",\n" /* in the dead-letter stream; null: not yet */
+    "    DROP CONSTRAINT standpipe_dead_letters_host_epoch_seq_op_reason_key,\n"
+    "    ADD CONSTRAINT standpipe_dead_letters_key\n"
+    "        UNIQUE (host, epoch, seq, op, reason, frame_hash);\n"
+    "CREATE UNIQUE INDEX standpipe_dead_letters_frame\n"
+    "    ON standpipe_dead_letters (host, frame_hash) WHERE frame_hash <> '';\n"
+    "CREATE INDEX standpipe_dead_letters_unmirrored\n"
+    "    ON standpipe_dead_letters (id) WHERE mirror_id IS NULL;\n";
+
 const struct schema_step schema_steps[] = {
     {"repos", repos},
     {"records", records},
     {"cursor and dead letters", bookkeeping},
+    {"bounds and mirror of dead letters", letters},
 };
 const int schema_step_count = sizeof(schema_steps) / sizeof(schema_steps[0]);

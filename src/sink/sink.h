@@ -41,7 +41,8 @@ struct sink_options {
     size_t batch_bytes;   /* a transaction takes batches up to this */
     size_t batch_entries; /* and up to this many entries */
     uint64_t statement_timeout_ms;
-    bool prepared;                  /* false behind a transaction pooler */
+    bool prepared;         /* false behind a transaction pooler */
+    bool keeps_no_letters; /* a retry of dead letters: what is dead again is only counted */
     uint64_t misconfigured_wait_ms; /* between tries where the set-up is wrong; 0: 30,000 */
 };
 

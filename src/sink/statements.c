@@ -1,6 +1,7 @@
 #include "sink/statements.h"
 
 #include "base/panic.h"
+#include "sink/dead_letter.h"
 
 /* Types of parameters: arrays of text, int8, timestamptz, bool, bytea. */
 enum {
@@ -10,6 +11,9 @@ enum {
     BOOLS = 1000,
     BYTES = 1001
 };
+
+#define LETTERS_LIMIT "100"
+_Static_assert(DEAD_LETTERS_PER_REPO_HOUR == 100, "LETTERS_LIMIT says the same");
 
 /* A repo's rev rises only; recent_revs keeps the highest four that came whole, so whether the rev that
  * is owed was met does not depend on what came first. The first branch of recent_revs is the usual
@@ -105,15 +109,45 @@ static const char records_sql[] =
     " seq = excluded.seq, event_time = excluded.event_time, indexed_at = excluded.indexed_at"
     " WHERE excluded.rev > r.rev OR (excluded.rev = '' AND r.rev = '' AND excluded.seq > r.seq)";
 
-/* An epoch belongs to one host, which standpipe_cursor knows; entries of the reference system have none. */
+/*
+ * An epoch belongs to one host, which standpipe_cursor knows; entries of the reference system have none.
+ * Of one repo and hour so many letters are kept (DEAD_LETTERS_PER_REPO_HOUR), the others are counted in a
+ * summary, which remembers between which sequences they lie: what comes again is in there already. What comes
+ * late out of order is then not counted, so that a replay moves no counter; a summary says "at least".
+ */
 static const char dead_letters_sql[] =
-    "INSERT INTO standpipe_dead_letters (host, epoch, seq, op, reason, sqlstate, detail, did,"
-    " collection, rkey, type, data, frame)"
-    " SELECT coalesce((SELECT min(c.host) FROM standpipe_cursor AS c WHERE c.epoch = x.epoch), ''),"
-    " epoch, seq, op, reason, sqlstate, detail, did, collection, rkey, type, data, frame"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-    " AS x (epoch, seq, op, reason, sqlstate, detail, did, collection, rkey, type, data, frame)"
-    " ORDER BY epoch, seq, op, reason ON CONFLICT DO NOTHING";
+    "WITH given AS (SELECT coalesce((SELECT min(c.host) FROM standpipe_cursor AS c"
+    " WHERE c.epoch = x.epoch), '') AS host, x.*"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) AS x (epoch, seq, "
+    "op,"
+    " reason, sqlstate, detail, did, collection, rkey, type, data, frame, deliveries, cut_from)),"
+    " fresh AS (SELECT g.*, row_number() OVER (PARTITION BY g.did ORDER BY epoch, seq, op, reason)"
+    " AS place FROM given AS g"
+    " WHERE NOT EXISTS (SELECT FROM standpipe_dead_letters AS d WHERE d.host = g.host"
+    " AND d.epoch = g.epoch AND d.seq = g.seq AND d.op = g.op AND d.reason = g.reason)"
+    " AND NOT EXISTS (SELECT FROM standpipe_dead_letters AS s WHERE s.did = g.did"
+    " AND s.type = 'summary' AND s.host = g.host AND s.epoch = g.epoch"
+    " AND g.seq BETWEEN s.seq AND s.last_seq)),"
+    " stored AS (SELECT did, count(*) AS letters FROM standpipe_dead_letters"
+    " WHERE did IN (SELECT did FROM fresh) AND created_at >= date_trunc('hour', now())"
+    " GROUP BY did),"
+    " placed AS (SELECT f.*, f.did IS NOT NULL AND f.place + coalesce(s.letters, 0)"
+    " > " LETTERS_LIMIT " AS is_over FROM fresh AS f LEFT JOIN stored AS s ON s.did = f.did),"
+    " kept AS (INSERT INTO standpipe_dead_letters (host, epoch, seq, op, reason, sqlstate, detail,"
+    " did, collection, rkey, type, data, frame, deliveries, cut_from)"
+    " SELECT host, epoch, seq, op, reason, sqlstate, detail, did, collection, rkey, type, data,"
+    " frame, deliveries, cut_from FROM placed WHERE NOT is_over"
+    " ORDER BY epoch, seq, op, reason ON CONFLICT DO NOTHING),"
+    " over AS (SELECT host, epoch, did, min(seq) AS first, max(seq) AS last, count(*) AS letters"
+    " FROM placed WHERE is_over GROUP BY host, epoch, did),"
+    " grown AS (UPDATE standpipe_dead_letters AS s SET letters = s.letters + o.letters,"
+    " seq = least(s.seq, o.first), last_seq = greatest(s.last_seq, o.last) FROM over AS o"
+    " WHERE s.did = o.did AND s.type = 'summary' AND s.host = o.host AND s.epoch = o.epoch"
+    " AND s.created_at >= date_trunc('hour', now()) RETURNING s.did, s.host, s.epoch)"
+    " INSERT INTO standpipe_dead_letters (host, epoch, seq, op, reason, did, type, letters,"
+    " last_seq) SELECT host, epoch, first, -1, 'too many letters of one repo', did, 'summary',"
+    " letters, last FROM over WHERE (did, host, epoch) NOT IN (SELECT did, host, epoch FROM grown)"
+    " ORDER BY epoch, first ON CONFLICT DO NOTHING";
 
 static const uint32_t repos_types[] = {TEXTS, TEXTS, TEXTS, TEXTS};
 static const uint32_t identities_types[] = {TEXTS, INTS, INTS, TIMES, TEXTS};
@@ -123,8 +157,8 @@ static const uint32_t cleared_types[] = {TEXTS};
 static const uint32_t owed_types[] = {TEXTS, TEXTS};
 static const uint32_t records_types[] = {TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS,
                                          BYTES, TEXTS, INTS,  TIMES, TEXTS};
-static const uint32_t dead_letters_types[] = {INTS,  INTS,  INTS,  TEXTS, TEXTS, TEXTS,
-                                              TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, BYTES};
+static const uint32_t dead_letters_types[] = {INTS,  INTS,  INTS,  TEXTS, TEXTS, TEXTS, TEXTS,
+                                              TEXTS, TEXTS, TEXTS, TEXTS, BYTES, INTS,  INTS};
 
 #define STATEMENT(prepared_name, text, parameters)                                                 \
     {                                                                                              \

@@ -382,6 +382,7 @@ struct writer *writer_open(struct uv_loop_s *loop, const struct sink_options *op
     writer->object = object.data;
     writer->isolation.object = writer->object;
     writer->transaction.on_done = on_done;
+    writer->transaction.batch.keeps_no_letters = options->keeps_no_letters;
     list_init(&writer->batches);
     int result = uv_timer_init(loop, &writer->timer);
     ASSERT(result == 0);
