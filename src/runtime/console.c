@@ -166,7 +166,7 @@ static void judge_stream(struct console *console, struct metrics_snapshot *snaps
                        (unsigned long long)depth->backlog);
     }
     set_dependency(console, snapshot, DEPENDENCY_BACKLOG, state, reason);
-    bool is_full = depth->dead_letters >= limits->dead_letter_max;
+    bool is_full = sources->are_letters_too_many;
     set_dependency(console, snapshot, DEPENDENCY_DEAD_LETTERS,
                    is_full ? DEPENDENCY_PAUSED : DEPENDENCY_READY,
                    is_full ? "too many dead letters are undecided" : "");
@@ -250,7 +250,7 @@ static void fill_stream(const struct console_sources *sources, struct metrics_sn
     stream->undelivered = depth->undelivered;
     stream->is_lag_known = depth->is_lag_known;
     stream->oldest_pending_ms = depth->oldest_pending_ms;
-    stream->dead_letters = depth->dead_letters;
+    stream->dead_letters = sources->undecided_letters;
     stream->memory_bytes = depth->used_memory;
     stream->memory_limit_bytes = depth->max_memory;
 }

@@ -32,6 +32,8 @@ struct console_sources {
     struct stream_monitor *monitor;  /* NULL: not open */
     struct stream_depth depth;       /* of the last look */
     uint64_t depth_at_ms;            /* clock_monotonic_ms() of the last look; 0: none yet */
+    uint64_t undecided_letters;      /* rows of standpipe_dead_letters */
+    bool are_letters_too_many;
     bool is_schema_ready;
     bool is_draining;
 };

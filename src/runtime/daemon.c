@@ -15,6 +15,7 @@
 #include "runtime/announcement.h"
 #include "runtime/console.h"
 #include "runtime/consumer_slot.h"
+#include "runtime/dead_letter_courier.h"
 #include "runtime/depth_alert.h"
 #include "runtime/ingester.h"
 #include "runtime/marks.h"
@@ -60,6 +61,7 @@ struct daemon {
     struct marks marks;
     struct workforce workforce;
     struct stream_monitor *monitor;
+    struct dead_letter_courier *courier; /* NULL: not open */
     struct ingester *ingester;
     struct depth_alert depth_alert;
     struct progress progress;
@@ -176,6 +178,26 @@ static void ingester_on_closed(void *owner)
     proceed(daemon);
 }
 
+static void courier_on_counted(void *owner, const struct dead_letter_depth *depth)
+{
+    struct daemon *daemon = owner;
+    const struct config_stream *limits = &daemon->config->stream;
+    bool are_too_many = depth->undecided >= limits->dead_letter_max ||
+                        depth->undecided_bytes >= limits->dead_letter_max_bytes;
+    daemon->console_sources.undecided_letters = depth->undecided;
+    daemon->console_sources.are_letters_too_many = are_too_many;
+    if (daemon->ingester != NULL) {
+        ingester_on_letters(daemon->ingester, are_too_many);
+    }
+}
+
+static void courier_on_closed(void *owner)
+{
+    struct daemon *daemon = owner;
+    daemon->courier = NULL;
+    proceed(daemon);
+}
+
 static void console_on_closed(void *owner)
 {
     struct daemon *daemon = owner;
@@ -253,12 +275,24 @@ static void open_workers(struct daemon *daemon)
     workforce_open(&daemon->workforce);
 }
 
+static void open_courier(struct daemon *daemon)
+{
+    static const struct dead_letter_courier_callbacks callbacks = {
+        .on_counted = courier_on_counted,
+        .on_closed = courier_on_closed,
+    };
+    struct dead_letter_courier_options options = {.config = daemon->config,
+                                                  .process_name = daemon->process_name};
+    daemon->courier = dead_letter_courier_open(&daemon->loop, &options, &callbacks, daemon);
+}
+
 static void open_stages(struct daemon *daemon)
 {
     daemon->state = DAEMON_RUNNING;
     open_cursor_store(daemon);
     open_workers(daemon);
     open_monitor(daemon);
+    open_courier(daemon);
     open_ingester(daemon);
     daemon->console_sources.is_schema_ready = true;
     daemon->console_sources.monitor = daemon->monitor;
@@ -361,6 +395,9 @@ static void start_closing(struct daemon *daemon)
     if (daemon->monitor != NULL) {
         stream_monitor_close(daemon->monitor);
     }
+    if (daemon->courier != NULL) {
+        dead_letter_courier_close(daemon->courier, drain_left_ms(daemon) / 2);
+    }
     if (daemon->console != NULL) {
         console_close(daemon->console);
     }
@@ -386,7 +423,7 @@ static void proceed(struct daemon *daemon)
         return;
     case DAEMON_CLOSING:
         if (daemon->monitor == NULL && daemon->cursor_store == NULL && daemon->console == NULL &&
-            !uv_is_closing((uv_handle_t *)&daemon->signals[0])) {
+            daemon->courier == NULL && !uv_is_closing((uv_handle_t *)&daemon->signals[0])) {
             close_handles(daemon);
         }
         return;

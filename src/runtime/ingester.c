@@ -466,6 +466,15 @@ void ingester_on_depth(struct ingester *ingester, const struct stream_depth *dep
     }
 }
 
+void ingester_on_letters(struct ingester *ingester, bool are_too_many)
+{
+    if (are_too_many) {
+        raise_pressure(ingester, PRESSURE_LETTERS);
+    } else {
+        lower_pressure(ingester, PRESSURE_LETTERS);
+    }
+}
+
 /* ---- opening and closing ----------------------------------------------------------------------- */
 
 static void open_lease(struct ingester *ingester)

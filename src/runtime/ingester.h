@@ -61,6 +61,8 @@ void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_fo
 void ingester_on_cursor_saved(struct ingester *ingester, const struct cursor_row *row);
 /* What the monitor saw: decides on back-pressure. */
 void ingester_on_depth(struct ingester *ingester, const struct stream_depth *depth);
+/* Too many dead letters are undecided, or no longer. */
+void ingester_on_letters(struct ingester *ingester, bool are_too_many);
 /* Stops the relay, drains the writer for at most `drain_ms`, saves the mark, releases the lease. */
 void ingester_close(struct ingester *ingester, uint64_t drain_ms);
 void ingester_figures(const struct ingester *ingester, struct ingester_figures *figures);

@@ -35,6 +35,7 @@ void pressure_clear(struct pressure *pressure)
     (void)pressure_lower(pressure, PRESSURE_WRITER);
     (void)pressure_lower(pressure, PRESSURE_REDIS);
     (void)pressure_lower(pressure, PRESSURE_DEPTH);
+    (void)pressure_lower(pressure, PRESSURE_LETTERS);
 }
 
 uint64_t pressure_paused_us(const struct pressure *pressure)
@@ -54,6 +55,9 @@ const char *pressure_name(const struct pressure *pressure)
         "none",  "writer",       "redis",       "writer,redis",
         "depth", "writer,depth", "redis,depth", "writer,redis,depth",
     };
+    if ((pressure->reasons & PRESSURE_LETTERS) != 0) {
+        return "dead letters";
+    }
     return names[pressure->reasons & (PRESSURE_WRITER | PRESSURE_REDIS | PRESSURE_DEPTH)];
 }
 

@@ -11,9 +11,10 @@
 struct stream_depth;
 
 enum pressure_reason {
-    PRESSURE_WRITER = 1, /* events wait for their append */
-    PRESSURE_REDIS = 2,  /* Redis takes no writes: OOM, LOADING, READONLY, MISCONF, away */
-    PRESSURE_DEPTH = 4,  /* the backlog or Redis' memory is at its limit */
+    PRESSURE_WRITER = 1,  /* events wait for their append */
+    PRESSURE_REDIS = 2,   /* Redis takes no writes: OOM, LOADING, READONLY, MISCONF, away */
+    PRESSURE_DEPTH = 4,   /* the backlog or Redis' memory is at its limit */
+    PRESSURE_LETTERS = 8, /* too many dead letters are undecided */
 };
 
 struct pressure {
