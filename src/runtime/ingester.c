@@ -61,8 +61,10 @@ struct ingester {
     struct origin origin;
     struct intake intake;
     struct pressure pressure;
+    struct log_limit pause_limit;
     enum ingester_state state;
     bool has_lease;
+    bool is_pause_told;
     bool is_writer_closing;
     bool is_subscription_closing;
     bool has_started; /* relay.cursor was obeyed */
@@ -323,18 +325,26 @@ static void writer_on_fenced(void *owner, const struct error *error)
     proceed(ingester);
 }
 
+/* A flapping Redis is told of once in ten seconds, with the number of times that were left out. */
 static void writer_on_paused(void *owner, const struct error *error)
 {
     struct ingester *ingester = owner;
+    uint64_t suppressed;
     if (error == NULL) {
-        log_info("stream", "Redis takes writes again",
-                 LOG_INT("queued", ingester->marks->queued.sequence));
         lower_pressure(ingester, PRESSURE_REDIS);
+        if (ingester->is_pause_told) {
+            log_info("stream", "Redis takes writes again",
+                     LOG_INT("queued", ingester->marks->queued.sequence));
+        }
+        ingester->is_pause_told = false;
         return;
     }
-    log_warning("stream", "Redis takes no writes, reading the relay is paused",
-                LOG_TEXT("why", error->text));
     raise_pressure(ingester, PRESSURE_REDIS);
+    if (log_limit_pass(&ingester->pause_limit, &suppressed)) {
+        ingester->is_pause_told = true;
+        log_warning("stream", "Redis takes no writes, reading the relay is paused",
+                    LOG_TEXT("why", error->text), LOG_INT("suppressed", suppressed));
+    }
 }
 
 static void writer_on_closed(void *owner, bool drained)

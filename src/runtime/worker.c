@@ -123,6 +123,10 @@ static void reader_on_batch(void *owner, const struct stream_batch *batch)
 {
     struct pipeline *pipeline = owner;
     ASSERT(!pipeline->is_out);
+    if (pipeline->worker->sink == NULL) { /* closed already: the drain time was over */
+        stream_reader_release(pipeline->reader);
+        return;
+    }
     pipeline->is_out = true;
     pipeline->out_since_us = clock_monotonic_us();
     if (batch->is_claimed) {
@@ -173,12 +177,26 @@ static void timer_on_closed(uv_handle_t *handle)
     callbacks.on_closed(owner);
 }
 
+/* The worker goes when readers and sink are gone, whichever comes last: with its drain time over, the sink
+ * is closed under readers that still wait for Redis. */
+static void proceed(struct worker *worker)
+{
+    if (worker->readers_open > 0) {
+        return;
+    }
+    if (worker->sink != NULL) {
+        sink_close(worker->sink, drain_left_ms(worker));
+        return;
+    }
+    uv_close((uv_handle_t *)&worker->drain_timer, timer_on_closed);
+    uv_close((uv_handle_t *)&worker->heartbeat, timer_on_closed);
+}
+
 static void sink_on_closed(void *owner)
 {
     struct worker *worker = owner;
     worker->sink = NULL;
-    uv_close((uv_handle_t *)&worker->drain_timer, timer_on_closed);
-    uv_close((uv_handle_t *)&worker->heartbeat, timer_on_closed);
+    proceed(worker);
 }
 
 static void reader_on_closed(void *owner)
@@ -188,9 +206,8 @@ static void reader_on_closed(void *owner)
     pipeline->reader = NULL;
     ASSERT(worker->is_closing);
     ASSERT(worker->readers_open > 0);
-    if (--worker->readers_open == 0) {
-        sink_close(worker->sink, drain_left_ms(worker));
-    }
+    worker->readers_open--;
+    proceed(worker);
 }
 
 /* The drain time is over: the sink ends what it has with ERROR_CLOSED, so the readers can close. */
