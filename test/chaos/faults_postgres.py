@@ -141,9 +141,9 @@ class Terminate(PostgresFault):
 class Cancel(PostgresFault):
     def begin(self):
         self.seen = 0
-        end = time.monotonic() + 2
+        end = time.monotonic() + 10
         with self.connect() as connection:
-            while time.monotonic() < end:
+            while time.monotonic() < end and self.seen < 50:
                 rows = connection.execute(
                     CLIENTS.format("pg_cancel_backend") + " AND state <> 'idle'"
                 ).fetchall()
@@ -161,8 +161,12 @@ class Holder(PostgresFault):
         self.connection.autocommit = False
         self.hold()
 
-    def end(self):
+    def has_bitten(self):
         self.waiting = self.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0]
+        return self.waiting > 0
+
+    def end(self):
+        self.has_bitten()
         self.connection.rollback()
         self.connection.close()
 
@@ -186,7 +190,7 @@ class Deadlocks(PostgresFault):
 
     def begin(self):
         before, self.tries = self.deadlocks(), 0
-        end = time.monotonic() + 8
+        end = time.monotonic() + 12
         while time.monotonic() < end and self.deadlocks() == before:
             self.try_once()
         self.seen = self.deadlocks() - before
@@ -218,6 +222,9 @@ class ReadOnly(PostgresFault):
     def begin(self):
         self.before = self.log()
         self.set("on")
+
+    def has_bitten(self):
+        return self.log() > self.before
 
     def end(self):
         with self.connect() as connection:
@@ -258,6 +265,9 @@ class NoConnections(PostgresFault):
         text = (self.cluster.folder.parent / "pg.log").read_text(errors="replace")
         return text.count("too many clients") + text.count("remaining connection slots")
 
+    def has_bitten(self):
+        return self.log() > self.log_before
+
     def end(self):
         for connection in self.taken:
             connection.close()
@@ -277,6 +287,9 @@ class Misconfigured(PostgresFault):
 
     def log(self):
         return (self.cluster.folder.parent / "pg.log").read_text(errors="replace").count("does not exist")
+
+    def has_bitten(self):
+        return self.log() > self.log_before
 
     def end(self):
         self.execute("ALTER TABLE standpipe_away RENAME TO standpipe_records")

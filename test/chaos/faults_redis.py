@@ -171,6 +171,9 @@ class Replica(RedisFault):
         self.before = self.refused("READONLY")
         self.client.execute_command("REPLICAOF", "127.0.0.1", "1")
 
+    def has_bitten(self):
+        return self.refused("READONLY") > self.before
+
     def end(self):
         self.client.execute_command("REPLICAOF", "NO", "ONE")
         self.after = self.refused("READONLY")

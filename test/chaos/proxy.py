@@ -54,7 +54,8 @@ class Link:
     def reset(self):
         for _, writer in (self.client, self.service):
             connection = writer.get_extra_info("socket")
-            if connection is not None and connection.family == socket.AF_INET:
+            is_open = connection is not None and connection.fileno() >= 0
+            if is_open and connection.family == socket.AF_INET:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
             writer.transport.abort()
 

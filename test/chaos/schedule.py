@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from fault import TABLE
 from world import NODES
 
-GAP_SECONDS = (0.3, 2.5)  # between the beginnings of two
+GAP_SECONDS = (0.5, 3.0)  # between the beginnings of two
 WAIT_SECONDS = 0.2
-PATIENCE_SECONDS = 12  # more, for a fault that nobody has come across
-REST_SECONDS = 1.0  # for what was broken, before it is broken again
+PATIENCE_SECONDS = 15  # more, for a fault that nobody has come across
+REST_SECONDS = (1.5, 4.0)  # for what was broken, before it is broken again
 LONG_SHARE = 0.34
 SETTLE_SECONDS = 5  # before the end: all faults have ended by then
 
@@ -52,7 +52,7 @@ def plan(seed, seconds, names, is_long):
         if start + lasts > seconds - SETTLE_SECONDS:
             return planned
         planned.append(Planned(len(planned) + 1, cls.name, node, start, lasts, chance.getrandbits(48)))
-        free_at[what] = start + lasts + REST_SECONDS
+        free_at[what] = start + lasts + chance.uniform(*REST_SECONDS)
         now += chance.uniform(*GAP_SECONDS)
 
 

@@ -15,6 +15,8 @@ STALL_SECONDS = 60  # without any progress: it does not drain
 MEMORY_BYTES = 256 * 1024 * 1024  # resident, of one process
 DESCRIPTORS = 40 + THREADS * (2 * PIPELINES + 12) + 2 * CONNECTIONS
 EVIDENCE = 8  # records that are told about
+FAIR_CHANCE = 3  # faults of a kind, of which one has to bite
+SHARE_BITTEN = 0.75
 REFUSED = "refused by PostgreSQL"
 
 
@@ -157,7 +159,7 @@ class Verdict:
         for node in self.world.nodes.values():
             memory, descriptors = node.usage()
             self.say(f"{node.name}: {memory >> 20} MiB resident, {descriptors} descriptors, {node.runs} runs")
-            if memory > MEMORY_BYTES:
+            if memory > MEMORY_BYTES and not self.world.is_sanitized:
                 problems.append(f"{node.name} has {memory >> 20} MiB")
             if descriptors > DESCRIPTORS:
                 problems.append(f"{node.name} has {descriptors} descriptors open")
@@ -182,8 +184,14 @@ class Verdict:
     # --- the chaos itself ---
 
     def happened(self):
-        missed = [name for name, (_, seen) in self.runner.counts.items() if not seen]
-        return f"planned, but none bit: {', '.join(missed)}" if missed else None
+        """Most have bitten, and each kind that had a fair chance. One alone may come upon a standpipe that
+        waits for something else that is broken."""
+        counts = self.runner.counts
+        begun, bitten = (sum(count[i] for count in counts.values()) for i in (0, 1))
+        never = [name for name, (tries, seen) in counts.items() if tries >= FAIR_CHANCE and not seen]
+        if never:
+            return f"never bit: {', '.join(never)}"
+        return f"only {bitten} of {begun} faults bit" if bitten < SHARE_BITTEN * begun else None
 
     def harness(self):
         return "; ".join(self.runner.errors[:3]) or None

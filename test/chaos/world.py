@@ -22,7 +22,7 @@ from harness.process import clean_environment
 from harness.redis_server import RedisServer
 from harness.relay import Relay
 from harness.waiting import wait_until
-from node import Node
+from node import Node, is_sanitized
 from proxy import Proxy, Weather
 
 STREAM, GROUP, DEAD_LETTERS = "firehose:events", "firehose-processors", "firehose:dead-letters"
@@ -83,6 +83,7 @@ class World:
         self.program, self.relay_program = program, relay_program
         self.folder, self.history, self.rate = folder, history, rate
         self.settings = {**SETTINGS, **(settings or {})}
+        self.is_sanitized = is_sanitized(program)
         self.proxy = Proxy()
         size = DISK_BYTES + 3 * history.bytes
         self.disks = {name: Disk(folder / f"{name}-disk", size) for name in ("redis", "postgres")}
