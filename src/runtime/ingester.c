@@ -91,6 +91,12 @@ static bool wants_writer(const struct ingester *ingester)
            ingester->state != INGESTER_RESETTING && ingester->state != INGESTER_DRAINING;
 }
 
+/* In STANDBY there is no writer: one that lived through the loss of the lease goes first. */
+static bool keeps_writer(const struct ingester *ingester)
+{
+    return wants_writer(ingester) && ingester->state != INGESTER_STANDBY;
+}
+
 /* ---- subscription ----------------------------------------------------------------------------- */
 
 static int64_t subscription_on_cursor(void *owner)
@@ -217,7 +223,7 @@ static void writer_on_found(void *owner, const struct stream_found *found)
 {
     struct ingester *ingester = owner;
     const struct config_relay *relay = &ingester->config->relay;
-    if (!wants_writer(ingester) || ingester->is_writer_closing) {
+    if (!keeps_writer(ingester) || ingester->is_writer_closing) {
         return;
     }
     ingester->facts = (struct origin_facts){
@@ -319,7 +325,7 @@ static void writer_on_fenced(void *owner, const struct error *error)
                 "the stream is not what it was, finding the position again",
                 LOG_TEXT("why", error->text));
     (void)pressure_lower(&ingester->pressure, PRESSURE_WRITER);
-    if (wants_writer(ingester)) {
+    if (keeps_writer(ingester)) {
         enter_state(ingester, INGESTER_FINDING);
     }
     proceed(ingester);
@@ -447,14 +453,15 @@ static void proceed(struct ingester *ingester)
         open_subscription(ingester);
         return;
     }
-    if (!wants_writer(ingester) && ingester->writer != NULL) {
-        close_writer(ingester);
-        return;
+    if (ingester->writer != NULL) {
+        if (!keeps_writer(ingester)) {
+            close_writer(ingester);
+        }
+        return; /* its callbacks proceed */
     }
-    if (wants_writer(ingester) && ingester->writer == NULL) {
+    if (wants_writer(ingester)) {
         open_writer(ingester);
-    } else if (ingester->state == INGESTER_DRAINING && ingester->writer == NULL &&
-               ingester->lease != NULL) {
+    } else if (ingester->state == INGESTER_DRAINING && ingester->lease != NULL) {
         struct stream_lease *lease = ingester->lease;
         ingester->lease = NULL;
         stream_lease_close(lease);

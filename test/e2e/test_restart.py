@@ -1,5 +1,6 @@
 """Stopping at any moment and starting again: the same end, and nothing written twice."""
 import random
+import signal
 
 import pytest
 
@@ -8,6 +9,7 @@ from harness.waiting import wait_until
 
 RESTARTS = 20
 DRAIN_SECONDS = 25
+LEASE = "firehose:events:lease"
 PER_SECOND = 150  # slow enough that every stop falls into the stream
 
 
@@ -88,3 +90,21 @@ def test_a_start_that_is_stopped_at_once_ends_clean(setup, start_relay, generate
     daemon = setup.run(relay__cursor="oldest")
     wait_until(lambda: daemon.process.text(), "the first log line", 30, [daemon.process])
     assert daemon.terminate(DRAIN_SECONDS) == 0
+
+
+def test_a_process_that_slept_through_its_lease_ingests_again(setup, start_relay, generated):
+    """Lost and taken again before the relay's connection was closed: the writer of before must not stay."""
+    setup.relay = start_relay(generated.frames, "--rate", PER_SECOND)
+    migrate(setup)
+    daemon = setup.run(relay__cursor="oldest")
+    for moment in moments(generated, 4)[:6]:
+        wait_queued(setup, daemon, moment)
+        daemon.process.send(signal.SIGSTOP)
+        wait_until(lambda: not setup.stream().exists(LEASE), "the lease to run out", 30)
+        setup.relay.process.send(signal.SIGSTOP)  # so that the goodbye takes its time
+        daemon.process.send(signal.SIGCONT)
+        wait_until(lambda: setup.stream().exists(LEASE), "the lease to be taken again", 30)
+        setup.relay.process.send(signal.SIGCONT)
+    setup.wait_drained(generated.last_sequence)
+    assert daemon.terminate(DRAIN_SECONDS) == 0
+    assert_the_end_is_right(setup, generated)
