@@ -29,6 +29,24 @@ const struct cli_command cli_commands[] = {
      .details = "Running it twice changes nothing. --dry-run prints the SQL that would run.\n",
      .accepted = OPTION_CONFIG | OPTION_DRY_RUN,
      .run = cli_migrate},
+    {.name = "dead",
+     .synopsis = "list|show ID|retry [ID...]|drop ID... [--reason TEXT] [--collection NSID] "
+                 "[--since TIME] [--dry-run] [--json]",
+     .sentence = "dead letters: looks at them, tries them again, lets them go",
+     .details =
+         "list   by reason: how many, how long, the newest; then the 20 newest with their IDs\n"
+         "show   all that is known of one, with the record or the frame\n"
+         "retry  runs letters (all, or those that are chosen) through the same decoding and the\n"
+         "       same writing as run does; what is applied is removed, what fails again stays as\n"
+         "       it was\n"
+         "drop   removes letters and their entries in the dead-letter stream\n"
+         "IDs and filters choose together. --dry-run only counts. Exit code 0: done; 1: an ID is\n"
+         "not there, or a letter failed again; 3: PostgreSQL or Redis could not be reached.\n",
+     .accepted = OPTION_CONFIG | OPTION_REASON | OPTION_COLLECTION | OPTION_SINCE | OPTION_DRY_RUN |
+                 OPTION_JSON,
+     .arguments_min = 1,
+     .arguments_max = SIZE_MAX,
+     .run = cli_dead},
     {.name = "tail",
      .synopsis =
          "[-c FILE] [--set section.key=value]... [--from ID] [--collection NSID] [--follow]",

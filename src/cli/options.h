@@ -24,6 +24,8 @@ enum cli_option_bit {
     OPTION_FROM = 1 << 5,
     OPTION_COLLECTION = 1 << 6,
     OPTION_FOLLOW = 1 << 7,
+    OPTION_REASON = 1 << 8,
+    OPTION_SINCE = 1 << 9,
 };
 
 struct cli_options {
@@ -32,6 +34,8 @@ struct cli_options {
     size_t set_count;
     const char *from;       /* --from ID; NULL: not given */
     const char *collection; /* --collection NSID; NULL: not given */
+    const char *reason;     /* --reason TEXT; NULL: not given */
+    const char *since;      /* --since TIME; NULL: not given */
     char *const *arguments; /* what is no option, in order */
     size_t argument_count;
     bool is_help;
