@@ -42,10 +42,12 @@ static void become_postgres(void)
     }
 }
 
-static pid_t spawn(const char *program, const char *const *arguments)
+/* `arguments[0]` becomes the whole path: PostgreSQL's programs find each other by it. */
+static pid_t spawn(const char *program, const char **arguments)
 {
     char path[PATH_MAX_SIZE + 32];
     (void)snprintf(path, sizeof(path), "%s/%s", binaries, program);
+    arguments[0] = path;
     pid_t child = fork();
     if (child != 0) {
         return child;
@@ -78,22 +80,22 @@ static void start_postmaster(void)
     char port_text[16];
     (void)snprintf(data, sizeof(data), "%s/data", folder);
     (void)snprintf(port_text, sizeof(port_text), "%d", port);
-    const char *const arguments[] = {"postgres",
-                                     "-D",
-                                     data,
-                                     "-k",
-                                     folder,
-                                     "-c",
-                                     "listen_addresses=127.0.0.1",
-                                     "-p",
-                                     port_text,
-                                     "-c",
-                                     with_fsync ? "fsync=on" : "fsync=off",
-                                     "-c",
-                                     "shared_buffers=32MB",
-                                     "-c",
-                                     "deadlock_timeout=100ms",
-                                     NULL};
+    const char *arguments[] = {"postgres",
+                               "-D",
+                               data,
+                               "-k",
+                               folder,
+                               "-c",
+                               "listen_addresses=127.0.0.1",
+                               "-p",
+                               port_text,
+                               "-c",
+                               with_fsync ? "fsync=on" : "fsync=off",
+                               "-c",
+                               "shared_buffers=32MB",
+                               "-c",
+                               "deadlock_timeout=100ms",
+                               NULL};
     postmaster = spawn("postgres", arguments);
     wait_for_server();
 }
@@ -156,8 +158,8 @@ bool sink_postgres_start(bool fsync)
     }
     char data[PATH_MAX_SIZE];
     (void)snprintf(data, sizeof(data), "%s/data", folder);
-    const char *const arguments[] = {"initdb", "-D",        data, "-U",   "standpipe",        "-A",
-                                     "trust",  "--no-sync", "-E", "UTF8", "--locale=C.UTF-8", NULL};
+    const char *arguments[] = {"initdb", "-D",        data, "-U",   "standpipe",        "-A",
+                               "trust",  "--no-sync", "-E", "UTF8", "--locale=C.UTF-8", NULL};
     int status = 0;
     pid_t child = spawn("initdb", arguments);
     if (waitpid(child, &status, 0) != child || status != 0) {
