@@ -17,6 +17,7 @@
 #include "flow/stream_server.h"
 #include "runtime/dead_letter_courier.h"
 #include "sink/migrations.h"
+#include "stream/dead_letter_mirror.h"
 #include <hiredis/hiredis.h>
 #include <uv.h>
 
@@ -347,6 +348,100 @@ static void closing_carries_what_there_is_once_more(void **state)
     check_each_once(2, 0);
 }
 
+/* ---- the script's own guard ---- */
+
+struct hand {
+    struct dead_letter_mirror *mirror;
+    unsigned ready, held, added, failed;
+};
+
+static void hand_on_ready(void *owner)
+{
+    ((struct hand *)owner)->ready++;
+}
+
+static void hand_on_held(void *owner, const struct mirror_left *left, size_t count)
+{
+    (void)left;
+    (void)count;
+    ((struct hand *)owner)->held++;
+}
+
+static void hand_on_added(void *owner, const struct slice *ids, size_t count)
+{
+    (void)ids;
+    ((struct hand *)owner)->added += (unsigned)count;
+}
+
+static void hand_on_failed(void *owner, const struct error *error)
+{
+    assert_int_equal(error->kind, ERROR_CLOSED);
+    ((struct hand *)owner)->failed++;
+}
+
+static void hand_on_closed(void *owner)
+{
+    ((struct hand *)owner)->mirror = NULL;
+}
+
+static bool is_ready(void *data)
+{
+    return ((struct hand *)data)->ready > 0;
+}
+
+static bool is_held(void *data)
+{
+    return ((struct hand *)data)->held > 0;
+}
+
+static bool has_answer(void *data)
+{
+    const struct hand *hand = data;
+    return hand->added + hand->failed > 0;
+}
+
+static void take_hold(uv_loop_t *loop, struct hand *hand)
+{
+    static const struct dead_letter_mirror_callbacks callbacks = {.on_ready = hand_on_ready,
+                                                                  .on_held = hand_on_held,
+                                                                  .on_added = hand_on_added,
+                                                                  .on_failed = hand_on_failed,
+                                                                  .on_closed = hand_on_closed};
+    const struct redis_options options = {.url = stream_server_url(),
+                                          .client_name = "hand",
+                                          .connect_timeout_ms = 2000,
+                                          .reply_timeout_ms = 2000};
+    hand->mirror = dead_letter_mirror_open(loop, &options, KEY, &callbacks, hand);
+    stream_wait(loop, is_ready, hand);
+    assert_true(dead_letter_mirror_hold(hand->mirror));
+    stream_wait(loop, is_held, hand);
+}
+
+static void who_slept_while_another_took_over_adds_nothing(void **state)
+{
+    uv_loop_t loop;
+    struct hand first = {0};
+    struct hand second = {0};
+    const struct mirror_letter letter = {.row = 1, .type = SLICE("commit")};
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    take_hold(&loop, &first);
+    take_hold(&loop, &second);
+    assert_true(dead_letter_mirror_add(first.mirror, &letter, 1));
+    stream_wait(&loop, has_answer, &first);
+    assert_int_equal(first.failed, 1);
+    for (unsigned i = 0; i < 2; i++) { /* the answer to the first was lost */
+        second.added = 0;
+        assert_true(dead_letter_mirror_add(second.mirror, &letter, 1));
+        stream_wait(&loop, has_answer, &second);
+    }
+    assert_int_equal(stream_server_number("XLEN " KEY), 1);
+    dead_letter_mirror_close(first.mirror);
+    dead_letter_mirror_close(second.mirror);
+    stream_finish(&loop);
+    assert_null(first.mirror);
+}
+
 /* A process of its own, so that SIGKILL ends it anywhere. */
 static pid_t spawn_courier(void)
 {
@@ -413,6 +508,7 @@ int main(void)
         cmocka_unit_test_setup(a_full_redis_keeps_the_rows_waiting, reset),
         cmocka_unit_test_setup(what_nobody_has_decided_on_is_counted_without_the_lease, reset),
         cmocka_unit_test_setup(closing_carries_what_there_is_once_more, reset),
+        cmocka_unit_test_setup(who_slept_while_another_took_over_adds_nothing, reset),
         cmocka_unit_test_setup(couriers_that_are_killed_anywhere_carry_each_letter_once, reset),
     };
     return cmocka_run_group_tests(tests, start, stop);
