@@ -278,6 +278,11 @@ void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_fo
     facts->now_ms = (uint64_t)clock_wall_ms();
     ingester->origin = origin_decide(facts);
     log_origin(ingester);
+    if (ingester->origin.is_impossible) {
+        error_set(&ingester->intake.error, ERROR_REFUSED, "%s", ingester->origin.why);
+        stop_for_operator(ingester);
+        return;
+    }
     if (found->has_row && found->row.epoch == ingester->origin.queued.epoch) {
         begin(ingester, found->row.committed);
         return;

@@ -15,14 +15,37 @@ static uint64_t next_epoch(const struct origin_facts *facts)
     return max_u64(epoch, facts->highest_epoch + 1);
 }
 
+/* An ID that somebody put at the end of all IDs leaves no room for another epoch. */
+static bool is_out_of_reach(const struct origin_facts *facts)
+{
+    return facts->last.epoch >= INT64_MAX ||
+           (facts->has_meta && facts->queued.epoch >= INT64_MAX) ||
+           facts->highest_epoch >= INT64_MAX;
+}
+
 static struct origin open_epoch(const struct origin_facts *facts, int64_t cursor, const char *why)
 {
+    if (is_out_of_reach(facts)) {
+        return (struct origin){
+            .queued = facts->queued,
+            .why = "the stream's last ID leaves no room for another: remove the stream's key",
+            .is_alarming = true,
+            .is_impossible = true,
+        };
+    }
     return (struct origin){
         .queued = {.epoch = next_epoch(facts), .sequence = cursor > 0 ? cursor : 0},
         .cursor = cursor,
         .is_new_epoch = true,
         .why = why,
     };
+}
+
+static struct origin open_alarming_epoch(const struct origin_facts *facts, int64_t cursor)
+{
+    struct origin origin = open_epoch(facts, cursor, "another producer has written to the stream");
+    origin.is_alarming = true;
+    return origin;
 }
 
 static struct origin go_on(uint64_t epoch, int64_t sequence, const char *why)
@@ -69,9 +92,11 @@ static struct origin decide_saved(const struct origin_facts *facts)
         return origin;
     }
     if (facts->last.epoch == facts->queued.epoch) {
-        int64_t sequence = facts->queued.sequence > facts->last.sequence ? facts->queued.sequence
-                                                                         : facts->last.sequence;
-        return go_on(facts->queued.epoch, sequence, "going on where the stream ends");
+        /* Ours raises mark and stream in one script, so an ID above the mark is somebody else's. */
+        return (uint64_t)facts->last.sequence > (uint64_t)facts->queued.sequence
+                   ? open_alarming_epoch(facts, facts->queued.sequence)
+                   : go_on(facts->queued.epoch, facts->queued.sequence,
+                           "going on where the stream ends");
     }
     /* Nothing of this epoch is in the stream: it was just opened, or the stream was deleted. */
     if (facts->has_saved && facts->saved.epoch == facts->queued.epoch) {

@@ -43,8 +43,9 @@ struct origin {
     struct position queued; /* epoch, and the sequence before the first new event */
     int64_t cursor;         /* to ask the relay with; ORIGIN_LIVE: without a cursor */
     bool is_new_epoch;
-    const char *why;  /* one phrase for the log */
-    bool is_alarming; /* somebody else wrote to the stream */
+    const char *why;    /* one phrase for the log */
+    bool is_alarming;   /* somebody else wrote to the stream */
+    bool is_impossible; /* no room for another epoch: an operator has to decide */
 };
 
 struct origin origin_decide(const struct origin_facts *facts);

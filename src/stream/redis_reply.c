@@ -136,10 +136,11 @@ bool position_parse(struct slice text, struct position *position)
     struct slice sequence = slice_skip(text, epoch.size + 1);
     uint64_t number;
     if (!parse_digits(epoch, UINT64_MAX, &position->epoch) ||
-        !parse_digits(sequence, INT64_MAX, &number)) {
+        !parse_digits(sequence, UINT64_MAX, &number)) {
         return false;
     }
-    position->sequence = (int64_t)number;
+    /* Redis goes to 2^64-1, which is no sequence of a relay: kept as far beyond all as it is. */
+    position->sequence = number < INT64_MAX ? (int64_t)number : INT64_MAX;
     return true;
 }
 

@@ -154,6 +154,32 @@ static void live_keeps_the_epoch_and_asks_without_a_cursor(void **state)
     assert_false(origin.is_new_epoch);
 }
 
+static void an_id_above_the_mark_in_our_own_epoch_is_somebody_elses(void **state)
+{
+    (void)state;
+    struct origin_facts facts = running();
+    facts.last.sequence = 73;
+    struct origin origin = origin_decide(&facts);
+    assert_true(origin.is_alarming);
+    assert_int_equal(origin.cursor, 72);
+    facts.last.sequence = -1; /* 2^64-1, as Redis has it */
+    assert_true(origin_decide(&facts).is_alarming);
+}
+
+static void an_id_at_the_end_of_all_ids_is_for_an_operator(void **state)
+{
+    (void)state;
+    struct origin_facts facts = running();
+    facts.last = (struct position){INT64_MAX, 1};
+    struct origin origin = origin_decide(&facts);
+    assert_true(origin.is_impossible);
+    facts.last.epoch = UINT64_MAX;
+    facts.has_meta = false;
+    assert_true(origin_decide(&facts).is_impossible);
+    facts.last.epoch = INT64_MAX - 1;
+    assert_false(origin_decide(&facts).is_impossible);
+}
+
 static void an_accepted_reset_opens_an_epoch_below_nothing_that_is_known(void **state)
 {
     (void)state;
@@ -180,6 +206,8 @@ int main(void)
         cmocka_unit_test(the_oldest_event_on_an_empty_stream_keeps_the_epoch),
         cmocka_unit_test(a_replay_below_the_streams_last_entry_needs_a_new_epoch),
         cmocka_unit_test(a_sequence_ahead_of_the_stream_keeps_the_epoch),
+        cmocka_unit_test(an_id_above_the_mark_in_our_own_epoch_is_somebody_elses),
+        cmocka_unit_test(an_id_at_the_end_of_all_ids_is_for_an_operator),
         cmocka_unit_test(an_accepted_reset_opens_an_epoch_below_nothing_that_is_known),
         cmocka_unit_test(live_keeps_the_epoch_and_asks_without_a_cursor),
     };
