@@ -71,8 +71,10 @@ static void parse_element(struct reader_entries *entries, const struct redisRepl
         return;
     }
     struct entry entry = {0};
-    /* A second part beyond any relay's is cut by the parser; acknowledging goes by the text. */
-    (void)position_parse(id, &entry.id);
+    if (!position_parse(id, &entry.id)) {
+        /* The second part exceeds what any relay counts to; acknowledging goes by the text. */
+        entry.id.sequence = INT64_MAX;
+    }
     entries->bytes += parse_fields(&entry, fields);
     entries->ids[entries->count] = id;
     entries->items[entries->count++] = entry;
