@@ -172,6 +172,8 @@ class Daemon:
         return sum(int(number) for number in re.findall(r" ops_written=(\d+)", self.process.text()))
 
     def terminate(self, seconds=30):
+        """Waits for the first log line: before, a signal ends any program as it is."""
+        wait_until(self.process.text, "the first log line", 30, [self.process])
         return self.process.stop(signal.SIGTERM, seconds)
 
     def kill(self):
