@@ -8,6 +8,9 @@ enum {
     NSID_SEGMENTS_MIN = 3,
     HANDLE_LABELS_MIN = 2,
     AT_URI_SIZE_MAX = 8192,
+    URI_SIZE_MAX = 8192,
+    URI_SCHEME_MAX = 81,
+    ASCII_DELETE = 0x7f,
     CID_TEXT_MIN = 8,
     CID_TEXT_MAX = 256
 };
@@ -181,6 +184,32 @@ bool at_uri_is_valid(struct slice text)
         return false;
     }
     return key.size == 0 || record_key_is_valid(key);
+}
+
+/* Letters, and after the first one dots and hyphens: what the protocol takes, not all of RFC 3986. */
+static size_t scheme_size(struct slice text)
+{
+    size_t size = 0;
+    while (size < text.size && (is_lower(text.data[size]) ||
+                                (size > 0 && (text.data[size] == '.' || text.data[size] == '-')))) {
+        size++;
+    }
+    return size;
+}
+
+bool uri_is_valid(struct slice text)
+{
+    size_t scheme = scheme_size(text);
+    bool has_rest = scheme + 1 < text.size && text.data[scheme] == ':';
+    if (text.size > URI_SIZE_MAX || scheme == 0 || scheme > URI_SCHEME_MAX || !has_rest) {
+        return false;
+    }
+    for (size_t i = scheme + 1; i < text.size; i++) {
+        if ((unsigned char)text.data[i] <= ' ' || text.data[i] == ASCII_DELETE) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool cid_text_is_valid(struct slice text)

@@ -28,6 +28,8 @@ bool handle_is_valid(struct slice text);
 bool at_identifier_is_valid(struct slice text);
 /* at://<identifier>[/<nsid>[/<record key>]], without query or fragment. */
 bool at_uri_is_valid(struct slice text);
+/* Any URI, by its form alone: a scheme in lower case, a colon, no white space, 8 KiB at most. */
+bool uri_is_valid(struct slice text);
 /* A CID as text of any multibase, version 1. */
 bool cid_text_is_valid(struct slice text);
 /* `<nsid>/<record key>`, split; false, with nothing written, where it is not that. */

@@ -56,6 +56,8 @@ static void the_lists_of_identifiers_agree(void **state)
     list_agrees("atidentifier_syntax_invalid", at_identifier_is_valid, false);
     list_agrees("aturi_syntax_valid", at_uri_is_valid, true);
     list_agrees("aturi_syntax_invalid", at_uri_is_valid, false);
+    list_agrees("uri_syntax_valid", uri_is_valid, true);
+    list_agrees("uri_syntax_invalid", uri_is_valid, false);
     list_agrees("cid_syntax_valid", cid_text_is_valid, true);
     list_agrees("cid_syntax_invalid", cid_text_is_valid, false);
 }
@@ -84,9 +86,10 @@ static void nothing_is_valid_when_empty(void **state)
 {
     (void)state;
     bool (*const checks[])(struct slice) = {
-        tid_is_valid,           nsid_is_valid,     record_key_is_valid, did_is_valid,
-        handle_is_valid,        at_uri_is_valid,   cid_text_is_valid,   datetime_is_valid,
-        at_identifier_is_valid, language_is_valid, datetime_has_syntax, language_has_syntax};
+        tid_is_valid,       nsid_is_valid,          record_key_is_valid, did_is_valid,
+        handle_is_valid,    at_uri_is_valid,        uri_is_valid,        cid_text_is_valid,
+        datetime_is_valid,  at_identifier_is_valid, language_is_valid,   datetime_has_syntax,
+        language_has_syntax};
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         assert_false(checks[i]((struct slice){0}));
         assert_false(checks[i](SLICE("\0")));
