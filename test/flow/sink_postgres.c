@@ -45,7 +45,7 @@ static void become_postgres(void)
 /* `arguments[0]` becomes the whole path: PostgreSQL's programs find each other by it. */
 static pid_t spawn(const char *program, const char **arguments)
 {
-    char path[PATH_MAX_SIZE + 32];
+    static char path[PATH_MAX_SIZE + 32]; /* the caller's array keeps pointing to it */
     (void)snprintf(path, sizeof(path), "%s/%s", binaries, program);
     arguments[0] = path;
     pid_t child = fork();
