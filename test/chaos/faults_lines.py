@@ -82,7 +82,7 @@ class Holds(LineFault):
 
 
 class HalfOpen(LineFault):
-    """The other end is gone and nobody says so: what is sent disappears, for ever."""
+    """The other end is gone and nobody says so: what is sent disappears, until keep-alives notice."""
 
     def break_lines(self):
         for door in self.chosen:
@@ -91,6 +91,11 @@ class HalfOpen(LineFault):
     def has_bitten(self):
         self.break_lines()
         return super().has_bitten()
+
+    def end(self):
+        super().end()
+        for door in self.chosen:
+            self.world.proxy.call(door.reset_deaf)
 
     def proof(self):
         return self.proof_of("lost_bytes", "bytes lost")
@@ -154,7 +159,7 @@ KINDS = [
     ("connections to {} are reset", Resets, (0, 2), None),
     ("connections to {} are refused", Refuses, (2, 5), None),
     ("the line to {} stands still", Holds, (2, 6), (36, 42)),
-    ("connections to {} are half open", HalfOpen, (2, 4), None),
+    ("connections to {} are half open", HalfOpen, (2, 4), (38, 44)),
     ("answers of {} are lost", LosesReplies, (1, 3), (17, 19)),
     ("requests to {} are lost", LosesRequests, (1, 3), None),
     ("{} is heard byte by byte", ByteByByte, (2, 4), None),

@@ -186,6 +186,11 @@ class Door:
             link.is_deaf = True
         return len(self.links)
 
+    def reset_deaf(self):
+        """As keep-alives do in the end."""
+        for link in [link for link in list(self.links) if link.is_deaf]:
+            link.reset()
+
     def cut_all(self, budget):
         for link in self.links:
             link.left = budget

@@ -8,6 +8,7 @@ import evidence
 import oracle
 import psycopg
 import redis
+from fault import TABLE
 from harness.journal import written_twice
 from world import CONNECTIONS, DEAD_LETTERS, GROUP, NODES, PIPELINES, STREAM, THREADS
 
@@ -17,6 +18,7 @@ DESCRIPTORS = 40 + THREADS * (2 * PIPELINES + 12) + 2 * CONNECTIONS
 EVIDENCE = 8  # records that are told about
 FAIR_CHANCE = 3  # faults of a kind, of which one has to bite
 SHARE_BITTEN = 0.75
+RECEIVED_PARTS = ("appended", "duplicate", "filtered", "ignored", "dead_frames")
 REFUSED = "refused by PostgreSQL"
 
 
@@ -96,10 +98,16 @@ class Verdict:
             REFUSED,
         )
         found = {(seq, op): (tuple(key), count) for seq, op, *key, count in rows}
+        poison = self.history.poison
         problems = [f"{at} {key} {count} times" for at, (key, count) in found.items() if count != 1]
-        problems += [f"{at} {key} is no poison" for at, (key, _) in found.items() if self.history.poison.get(at) != key]
-        problems += [f"{at} {self.history.poison[at]} is missing" for at in self.history.final_poison - found.keys()]
+        problems += [f"{at} {key} is no poison" for at, (key, _) in found.items() if poison.get(at) != key]
+        problems += [f"{at} {poison[at]} is missing" for at in self.history.final_poison - found.keys()]
         return "; ".join(problems[:5]) or None
+
+    def epochs(self):
+        """The relay has never counted anew, and nobody else wrote to the stream."""
+        marks = self.world.marks()
+        return f"{len(marks)} epochs: {marks}" if len(marks) != 1 else None
 
     def other_letters(self):
         rows = self.world.database.query(
@@ -116,7 +124,12 @@ class Verdict:
     # --- Redis ---
 
     def frames(self):
-        """Each undecodable frame once."""
+        """Each undecodable frame once, in the table and in its mirror."""
+        rows = self.world.database.query(
+            "SELECT md5(frame), count(*) FROM standpipe_dead_letters WHERE type = 'frame' GROUP BY 1 HAVING count(*) > 1"
+        )
+        if rows:
+            return f"frames that are in standpipe_dead_letters twice: {rows[:3]}"
         entries = [fields for _, fields in self.world.redis.client.xrange(DEAD_LETTERS)]
         frames = [fields[b"frame"] for fields in entries if fields.get(b"type") == b"frame"]
         return f"{len(frames) - len(set(frames))} of {len(frames)} frames are there twice" if len(frames) != len(set(frames)) else None
@@ -124,21 +137,14 @@ class Verdict:
     def ledger(self):
         ledger = {k.decode(): int(v) for k, v in self.world.redis.client.hgetall(f"{STREAM}:ledger").items()}
         self.say(f"ledger: {ledger}")
-        get = lambda name: ledger.get(name, 0)
-        parts = sum(get(name) for name in ("appended", "duplicate", "filtered", "ignored", "dead_frames"))
-        if get("received") != parts:
-            return f"received {get('received')} is not the sum of its parts {parts}: {ledger}"
-        if any(self.is_breaking(name) for name, (_, seen) in self.runner.counts.items() if seen):
+        parts = sum(ledger.get(name, 0) for name in RECEIVED_PARTS)
+        if ledger.get("received", 0) != parts:
+            return f"received is not the sum of its parts {parts}: {ledger}"
+        if any(TABLE[name].breaks_ledger for name in self.runner.counts):
             return None
-        if get("appended") != get("committed") + get("dead"):
-            return f"appended {get('appended')} is not committed + dead: {ledger}"
+        if ledger.get("appended", 0) != ledger.get("committed", 0) + ledger.get("dead", 0):
+            return f"appended is not committed + dead: {ledger}"
         return None
-
-    @staticmethod
-    def is_breaking(name):
-        from fault import TABLE
-
-        return TABLE[name].breaks_ledger
 
     def consumers(self, most):
         def fact():
@@ -166,11 +172,11 @@ class Verdict:
         return "; ".join(problems) or None
 
     def sessions(self):
-        """PostgreSQL holds no session more than the nodes may have: their connections, and a cursor's each."""
+        """PostgreSQL holds no session more than the nodes may have: connections, cursor, letters, console."""
         count = self.world.database.scalar(
             "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
-        most = len(NODES) * (CONNECTIONS + 1)
+        most = len(NODES) * (CONNECTIONS + 3)
         return f"{count} sessions, {most} may be" if count > most else None
 
     def stops(self):
@@ -204,9 +210,8 @@ class Verdict:
         return None if sent > self.history.count else f"{sent} frames sent, {self.history.count} are in the history"
 
     def run(self):
-        is_drained = len(self.results)
         self.check("all drains", self.drains)
-        if self.results[is_drained][1] is None:
+        if not self.results[-1][1]:
             self.check("the committed mark meets the end", self.marks_meet)
         self.check("consumers are those of the living", lambda: self.consumers(len(NODES) * THREADS * PIPELINES))
         self.check("memory and descriptors are bounded", self.usage)
@@ -221,6 +226,7 @@ class Verdict:
         self.check("no row was written twice", self.written_twice)
         self.check("each undecodable frame is there once", self.frames)
         self.check("the ledger balances", self.ledger)
+        self.check("no epoch was opened without a reason", self.epochs)
         self.world.stop_relay()
         self.check("duplicates were offered", self.offered_twice)
         self.check("every planned kind of fault happened", self.happened)

@@ -190,6 +190,75 @@ static void a_role_without_rights_is_told_once_and_heals(void **state)
     assert_written_here();
 }
 
+/* Anew, with that encoding. */
+static void make_database(const char *encoding)
+{
+    char sql[128];
+    (void)snprintf(sql, sizeof(sql),
+                   "CREATE DATABASE encoded ENCODING '%s' LOCALE 'C' TEMPLATE template0", encoding);
+    sink_postgres_query("DROP DATABASE IF EXISTS encoded WITH (FORCE)");
+    sink_postgres_query(sql);
+}
+
+static void check_encoding(const char *encoding, bool prepared)
+{
+    struct error error;
+    make_database(encoding);
+    struct sink_options options = harness_options(1, prepared);
+    options.conninfo = sink_postgres_tcp("localhost", "", "user=standpipe dbname=encoded");
+    assert_false(migrate(options.conninfo, &error));
+    assert_int_equal(error.kind, ERROR_REFUSED);
+    assert_non_null(strstr(error.text, encoding));
+    assert_non_null(strstr(error.text, "CREATE DATABASE"));
+    struct harness_batch *batch = commit();
+    harness_capture_log();
+    harness_open_with(&options);
+    harness_submit(batch);
+    assert_true(harness_wait_state(SINK_MISCONFIGURED));
+    for (int i = 0; i < 100; i++) { /* 5 ms each; a try is 200 ms */
+        harness_turn();
+        assert_int_equal(batch->done, 0);
+    }
+    make_database("UTF8");
+    assert_true(migrate(options.conninfo, &error));
+    harness_wait();
+    const char *log = harness_captured_log();
+    assert_int_equal(batch->failed, 0);
+    assert_int_equal(harness_count(log, " error "), 1);
+    assert_non_null(strstr(log, encoding));
+}
+
+static void a_database_of_another_encoding_is_told_once_and_heals(void **state)
+{
+    (void)state;
+    check_encoding("LATIN1", true);
+}
+
+static void a_database_without_an_encoding_is_a_wrong_set_up_behind_a_pooler(void **state)
+{
+    (void)state;
+    check_encoding("SQL_ASCII", false);
+}
+
+/* As after an upgrade of the system's C library: a WARNING for each connection, before it is one. */
+static void a_warning_of_the_server_goes_into_the_log_or_nowhere(void **state)
+{
+    struct error error;
+    (void)state;
+    sink_postgres_query("CREATE DATABASE older");
+    sink_postgres_query("UPDATE pg_database SET datcollversion = '0.1' "
+                        "WHERE datname = 'older'");
+    const char *conninfo = sink_postgres_tcp("localhost", "", "user=standpipe dbname=older");
+    harness_capture_log();
+    bool is_done = migrate(conninfo, &error);
+    open_at(conninfo, 2);
+    harness_run(commit());
+    const char *log = harness_captured_log();
+    assert_true(is_done);
+    assert_null(strstr(log, "WARNING"));
+    assert_null(strstr(log, "LOCATION"));
+}
+
 static struct error errors[2];
 static bool results[2];
 
@@ -231,6 +300,9 @@ int main(void)
         TEST(a_password_that_is_missing_is_a_wrong_set_up),
         TEST(a_database_that_is_missing_is_told_once_and_heals),
         TEST(a_role_without_rights_is_told_once_and_heals),
+        TEST(a_database_of_another_encoding_is_told_once_and_heals),
+        TEST(a_database_without_an_encoding_is_a_wrong_set_up_behind_a_pooler),
+        TEST(a_warning_of_the_server_goes_into_the_log_or_nowhere),
         cmocka_unit_test_setup(two_migrations_at_once_make_one_schema, fresh),
     };
     return cmocka_run_group_tests(tests, start, stop);
