@@ -61,6 +61,7 @@ struct redis {
     unsigned greetings;  /* replies of the greeting that are due */
     struct backoff backoff;
     uint64_t ready_since_ms;
+    bool was_ready; /* at least once */
     struct log_limit loss_limit;
     bool is_closing;
     bool is_timer_closed;
@@ -293,10 +294,15 @@ static void become_ready(struct redis *redis)
 {
     (void)uv_timer_stop(&redis->timer);
     enter_state(redis, REDIS_READY);
+    /* A process has a dozen connections: the first time is no news, coming back is. */
+    const struct log_field fields[] = {
+        LOG_TEXT("address", redis->url.path != NULL ? redis->url.path : redis->url.host),
+        LOG_INT("port", redis->url.port),
+    };
+    log_write(redis->was_ready ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, redis->object, "connected",
+              fields, sizeof(fields) / sizeof(fields[0]));
+    redis->was_ready = true;
     redis->ready_since_ms = uv_now(redis->loop);
-    log_info(redis->object, "connected",
-             LOG_TEXT("address", redis->url.path != NULL ? redis->url.path : redis->url.host),
-             LOG_INT("port", redis->url.port));
     redis->callbacks.on_ready(redis->owner);
 }
 
