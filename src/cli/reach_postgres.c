@@ -1,5 +1,6 @@
 #include "cli/reach.h"
 #include "config/text.h"
+#include "sink/pg_encoding.h"
 
 #include <libpq-fe.h>
 
@@ -31,6 +32,20 @@ static void explain(PGconn *connection, const char *const *names, const char *co
 static const char timeout_s[] = "5";
 _Static_assert(REACH_TIMEOUT_S == 5, "timeout_s says the same");
 
+static bool describe(PGconn *connection, struct buffer *found, struct error *error)
+{
+    char why[PG_TEXT_SIZE];
+    const char *version = PQparameterStatus(connection, "server_version");
+    const char *encoding = PQparameterStatus(connection, "server_encoding");
+    if (encoding != NULL && !pg_encoding_check(encoding, why)) {
+        error_set(error, ERROR_REFUSED, "%s", why);
+        return false;
+    }
+    buffer_append_format(found, "%s answers, version %s", PQhost(connection),
+                         version != NULL ? version : "unknown");
+    return true;
+}
+
 bool reach_postgres(const struct config *config, struct buffer *found, struct error *error)
 {
     /* What the URL says itself comes last and wins. */
@@ -39,9 +54,7 @@ bool reach_postgres(const struct config *config, struct buffer *found, struct er
     PGconn *connection = PQconnectdbParams(names, values, 1);
     bool is_good = connection != NULL && PQstatus(connection) == CONNECTION_OK;
     if (is_good) {
-        const char *version = PQparameterStatus(connection, "server_version");
-        buffer_append_format(found, "%s answers, version %s", PQhost(connection),
-                             version != NULL ? version : "unknown");
+        is_good = describe(connection, found, error);
     } else if (connection == NULL) {
         error_set(error, ERROR_INTERNAL, "no memory for a connection");
     } else {

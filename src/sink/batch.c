@@ -54,13 +54,14 @@ static void begin_table(struct batch_columns *table, const enum pg_element *elem
     } while (0)
 
 void batch_begin_one(struct batch *batch, const struct batch_verdict *verdicts, size_t count,
-                     int only_op)
+                     enum dead_letter_form form, int only_op)
 {
     arena_reset(&batch->arena);
     batch->event_count = 0;
     batch->row_count = 0;
     batch->verdicts = verdicts;
     batch->verdict_count = count;
+    batch->form = form;
     batch->only_op = only_op;
     batch->now_us = clock_wall_us();
     BEGIN_TABLE(batch, BATCH_REPOS, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT);
@@ -78,7 +79,7 @@ void batch_begin_one(struct batch *batch, const struct batch_verdict *verdicts, 
 
 void batch_begin(struct batch *batch)
 {
-    batch_begin_one(batch, NULL, 0, BATCH_OP_ENTRY);
+    batch_begin_one(batch, NULL, 0, DEAD_LETTER_WHOLE, BATCH_OP_ENTRY);
 }
 
 /* --- adding --- */
@@ -96,7 +97,8 @@ static const struct batch_verdict *find_verdict(const struct batch *batch, int o
 static void add_letter(struct batch *batch, const struct dead_letter *letter)
 {
     if (batch->only_op == BATCH_OP_ENTRY && !batch->keeps_no_letters) {
-        dead_letter_append(&batch->tables[BATCH_DEAD_LETTERS], letter, &batch->scratch);
+        dead_letter_append(&batch->tables[BATCH_DEAD_LETTERS], letter, batch->form,
+                           &batch->scratch);
     }
 }
 

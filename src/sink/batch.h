@@ -22,6 +22,7 @@
 
 #include "atproto/entry.h"
 #include "base/arena.h"
+#include "sink/dead_letter.h"
 #include "sink/pg_array.h"
 #include "sink/sink.h"
 
@@ -79,7 +80,8 @@ struct batch {
     size_t row_count, row_capacity;
     const struct batch_verdict *verdicts; /* of the one entry, borrowed; see batch_begin_one() */
     size_t verdict_count;
-    int only_op;           /* BATCH_OP_ENTRY: all */
+    int only_op; /* BATCH_OP_ENTRY: all */
+    enum dead_letter_form form;
     bool keeps_no_letters; /* what is dead is only counted: a retry of letters */
     int64_t now_us;
     struct buffer scratch;
@@ -88,9 +90,10 @@ struct batch {
 void batch_deinit(struct batch *batch);
 /* Forgets the last one. */
 void batch_begin(struct batch *batch);
-/* For a transaction of one entry: its verdicts so far, and the one op to try, or BATCH_OP_ENTRY. */
+/* For a transaction of one entry: its verdicts so far, how much its letters hold, and the one op to try, or
+ * BATCH_OP_ENTRY. */
 void batch_begin_one(struct batch *batch, const struct batch_verdict *verdicts, size_t count,
-                     int only_op);
+                     enum dead_letter_form form, int only_op);
 /* Adds to `outcome` what the entry counts for; its live ops count as unchanged until the commit says
  * how many were written. */
 void batch_add(struct batch *batch, const struct entry *entry, struct sink_outcome *outcome);

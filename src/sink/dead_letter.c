@@ -23,6 +23,10 @@ enum {
     LETTER_CUT_FROM,
 };
 
+enum {
+    REDUCED_TEXT_MAX = 2048
+};
+
 static bool is_text(struct slice text)
 {
     return text.size == 0 || (memchr(text.data, '\0', text.size) == NULL && utf8_is_valid(text));
@@ -107,35 +111,82 @@ static struct slice letter_data(const struct dead_letter *letter, struct buffer 
     return buffer_slice(scratch);
 }
 
-void dead_letter_append(struct batch_columns *columns, const struct dead_letter *letter,
+/* Printable ASCII stands for itself, any other byte is written as \\xHH. */
+static void escape(struct buffer *out, struct slice text)
+{
+    for (size_t i = 0; i < text.size && out->size < REDUCED_TEXT_MAX; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c >= 0x20 && c < 0x7f && c != '\\') {
+            buffer_append_byte(out, (char)c);
+        } else {
+            buffer_append_format(out, "\\x%02x", c);
+        }
+    }
+}
+
+static void append_text(struct pg_array *column, struct slice text, enum dead_letter_form form,
                         struct buffer *scratch)
 {
-    struct pg_array *column = columns->columns;
-    const struct event *event = letter->event;
-    bool is_op = event != NULL && letter->op >= 0;
+    if (form == DEAD_LETTER_WHOLE) {
+        pg_array_append_or_null(column, text_or_nothing(text));
+        return;
+    }
+    buffer_clear(scratch);
+    escape(scratch, text);
+    pg_array_append_or_null(column, buffer_slice(scratch));
+}
+
+static void append_detail(struct pg_array *column, struct slice detail, enum dead_letter_form form,
+                          struct buffer *scratch)
+{
+    if (form == DEAD_LETTER_WHOLE) {
+        pg_array_append_or_null(column, text_or_nothing(detail));
+        return;
+    }
+    buffer_clear(scratch);
+    buffer_append_string(scratch, "reduced, because PostgreSQL refused this letter; ");
+    escape(scratch, detail);
+    pg_array_append(column, buffer_slice(scratch));
+}
+
+static void append_data(struct pg_array *column, const struct dead_letter *letter,
+                        enum dead_letter_form form, struct buffer *scratch)
+{
+    const struct slice nothing = {0};
     size_t cut_from;
     struct slice data = letter_data(letter, scratch, &cut_from);
-    struct slice nothing = slice_of(NULL, 0);
-    const struct event_op *op = is_op ? &event->ops[letter->op] : NULL;
-    pg_array_append_int64(&column[LETTER_EPOCH], (int64_t)letter->entry->id.epoch);
-    pg_array_append_int64(&column[LETTER_SEQ], letter->entry->id.sequence);
-    pg_array_append_int64(&column[LETTER_OP], letter->op);
-    pg_array_append(&column[LETTER_REASON], text_or_nothing(letter->reason));
-    pg_array_append_or_null(&column[LETTER_SQLSTATE], letter->sqlstate);
-    pg_array_append_or_null(&column[LETTER_DETAIL], text_or_nothing(letter->detail));
-    pg_array_append_or_null(&column[LETTER_DID],
-                            event != NULL ? text_or_nothing(event->did) : nothing);
-    pg_array_append_or_null(&column[LETTER_COLLECTION],
-                            is_op ? text_or_nothing(op->collection) : nothing);
-    pg_array_append_or_null(&column[LETTER_RKEY], is_op ? text_or_nothing(op->rkey) : nothing);
-    pg_array_append_or_null(&column[LETTER_TYPE], text_or_nothing(letter->entry->type));
-    pg_array_append_or_null(&column[LETTER_DATA], text_or_nothing(data));
-    pg_array_append_or_null(&column[LETTER_FRAME], is_text(data) ? nothing : data);
-    pg_array_append_int64(&column[LETTER_DELIVERIES], letter->entry->deliveries);
+    bool is_whole_text = form == DEAD_LETTER_WHOLE && is_text(data);
+    if (form == DEAD_LETTER_BARE) {
+        cut_from = cut_from > 0 ? cut_from : data.size;
+        data = nothing;
+    }
+    pg_array_append_or_null(&column[LETTER_DATA], is_whole_text ? data : nothing);
+    pg_array_append_or_null(&column[LETTER_FRAME], is_whole_text ? nothing : data);
     if (cut_from > 0) {
         pg_array_append_int64(&column[LETTER_CUT_FROM], (int64_t)cut_from);
     } else {
         pg_array_append_null(&column[LETTER_CUT_FROM]);
     }
+}
+
+void dead_letter_append(struct batch_columns *columns, const struct dead_letter *letter,
+                        enum dead_letter_form form, struct buffer *scratch)
+{
+    struct pg_array *column = columns->columns;
+    const struct slice nothing = {0};
+    const struct event *event = letter->event;
+    const struct event_op *op = event != NULL && letter->op >= 0 ? &event->ops[letter->op] : NULL;
+    append_data(column, letter, form, scratch); /* first: what is in `scratch` is of no use after */
+    pg_array_append_int64(&column[LETTER_EPOCH], (int64_t)letter->entry->id.epoch);
+    pg_array_append_int64(&column[LETTER_SEQ], letter->entry->id.sequence);
+    pg_array_append_int64(&column[LETTER_OP], letter->op);
+    pg_array_append(&column[LETTER_REASON], text_or_nothing(letter->reason));
+    pg_array_append_or_null(&column[LETTER_SQLSTATE], letter->sqlstate);
+    append_detail(&column[LETTER_DETAIL], letter->detail, form, scratch);
+    append_text(&column[LETTER_DID], event != NULL ? event->did : nothing, form, scratch);
+    append_text(&column[LETTER_COLLECTION], op != NULL ? op->collection : nothing, form, scratch);
+    append_text(&column[LETTER_RKEY], op != NULL ? op->rkey : nothing, form, scratch);
+    append_text(&column[LETTER_TYPE], letter->entry->type, form, scratch);
+    pg_array_append_int64(&column[LETTER_DELIVERIES], letter->entry->deliveries);
     columns->rows++;
 }

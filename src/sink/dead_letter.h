@@ -1,5 +1,8 @@
 /*
  * Dead letter: one row of standpipe_dead_letters out of an entry or one of its ops.
+ *
+ * The letter is the last place where an event can be seen, so nothing may keep it out for ever: where PostgreSQL
+ * refuses the row itself (a constraint or a trigger of the user's), the next try has less in it.
  */
 #ifndef SINK_DEAD_LETTER_H
 #define SINK_DEAD_LETTER_H
@@ -17,6 +20,13 @@ enum {
     DEAD_LETTERS_PER_REPO_HOUR = 100
 };
 
+/* How much is in a letter. */
+enum dead_letter_form {
+    DEAD_LETTER_WHOLE,
+    DEAD_LETTER_REDUCED, /* texts are printable ASCII, and what would be `data` is in `frame` as bytes */
+    DEAD_LETTER_BARE, /* likewise, but the bytes are left out: `cut_from` says how many there were */
+};
+
 struct dead_letter {
     const struct entry *entry;
     const struct event *event; /* NULL: the entry could not be read */
@@ -27,8 +37,8 @@ struct dead_letter {
 };
 
 /* Appends the columns' values. Text that PostgreSQL could not hold (bad UTF-8, U+0000) goes to `frame`
- * as bytes, and so can never be refused itself. `scratch` is cleared and used. */
+ * as bytes. `scratch` is cleared and used. */
 void dead_letter_append(struct batch_columns *columns, const struct dead_letter *letter,
-                        struct buffer *scratch);
+                        enum dead_letter_form form, struct buffer *scratch);
 
 #endif

@@ -48,6 +48,7 @@ static void begin_entry(struct isolation *isolation)
     isolation->trial_count = 0;
     isolation->is_trying = false;
     isolation->has_tried = false;
+    isolation->form = DEAD_LETTER_WHOLE;
     isolation->written = 0;
 }
 
@@ -113,14 +114,15 @@ bool isolation_accept(struct isolation *isolation, uint64_t written, struct sink
 
 /* --- verdicts --- */
 
-static void log_refused(struct isolation *isolation, int op, const struct pg_failure *failure)
+static void log_refused(struct isolation *isolation, struct log_limit *limit, const char *message,
+                        int op, const struct pg_failure *failure)
 {
     uint64_t suppressed = 0;
     const struct entry *entry = isolation_entry(isolation);
-    if (!log_limit_pass(&isolation->refused_limit, &suppressed)) {
+    if (!log_limit_pass(limit, &suppressed)) {
         return;
     }
-    log_warning(isolation->object, "refused", LOG_INT("epoch", entry->id.epoch),
+    log_warning(isolation->object, message, LOG_INT("epoch", entry->id.epoch),
                 LOG_INT("sequence", entry->id.sequence), LOG_INT("op", op),
                 LOG_TEXT("sqlstate", failure->sqlstate), LOG_TEXT("why", failure->text),
                 LOG_INT("suppressed", suppressed));
@@ -137,7 +139,7 @@ static void add_verdict(struct isolation *isolation, int op, const struct pg_fai
     *verdict = (struct batch_verdict){.op = op, .is_skipped = failure->class == SQLSTATE_DONE};
     memcpy(verdict->sqlstate, failure->sqlstate, sizeof(verdict->sqlstate));
     memcpy(verdict->detail, failure->detail, sizeof(verdict->detail));
-    log_refused(isolation, op, failure);
+    log_refused(isolation, &isolation->refused_limit, "refused", op, failure);
 }
 
 static void begin_trials(struct isolation *isolation, const struct batch *batch)
@@ -166,18 +168,36 @@ static bool has_verdict_on_entry(const struct isolation *isolation)
     return false;
 }
 
-bool isolation_refuse(struct isolation *isolation, const struct pg_failure *failure,
-                      const struct batch *batch, bool is_record)
+static bool reduce_letters(struct isolation *isolation, const struct pg_failure *failure)
 {
-    if (has_verdict_on_entry(isolation)) {
-        return false;
+    switch (isolation->form) {
+    case DEAD_LETTER_WHOLE:
+        log_refused(isolation, &isolation->letter_limit, "dead letter refused, it is reduced",
+                    BATCH_OP_ENTRY, failure);
+        isolation->form = DEAD_LETTER_REDUCED;
+        return true;
+    case DEAD_LETTER_REDUCED:
+        isolation->form = DEAD_LETTER_BARE;
+        return true;
+    case DEAD_LETTER_BARE:
+        break;
+    }
+    isolation->form = DEAD_LETTER_WHOLE;
+    return false;
+}
+
+bool isolation_refuse(struct isolation *isolation, const struct pg_failure *failure,
+                      const struct batch *batch, enum statement statement)
+{
+    if (statement == STATEMENT_DEAD_LETTERS || has_verdict_on_entry(isolation)) {
+        return reduce_letters(isolation, failure);
     }
     if (isolation->is_trying) {
         add_verdict(isolation, isolation_only_op(isolation), failure);
         next_trial(isolation);
         return true;
     }
-    if (!is_record || isolation->has_tried) {
+    if (statement != STATEMENT_RECORDS || isolation->has_tried) {
         add_verdict(isolation, BATCH_OP_ENTRY, failure);
         return true;
     }

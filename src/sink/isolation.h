@@ -2,7 +2,8 @@
  * Isolation: which row of a refused batch is the bad one.
  *
  *   each entry in a transaction of its own --refused--> each of its ops alone --> the entry again, with
- *   what was refused as dead letters (or skipped, where a user's own constraint refused it)
+ *   what was refused as dead letters (or skipped, where a user's own constraint refused it) --refused-->
+ *   the same with less in the letters
  *
  * Ownership: embedded; borrows the batches. Threading: none of its own.
  */
@@ -13,11 +14,12 @@
 #include "base/log.h"
 #include "sink/batch.h"
 #include "sink/pg_failure.h"
+#include "sink/statements.h"
 
 /* Private, but for what transaction.c reads. */
 struct isolation {
     const char *object; /* the log's; borrowed */
-    struct log_limit refused_limit;
+    struct log_limit refused_limit, letter_limit;
     bool is_on;
     struct list *batches;
     struct list *batch; /* node */
@@ -30,7 +32,8 @@ struct isolation {
     size_t trial;
     bool is_trying; /* trials[trial] is being run */
     bool has_tried;
-    uint64_t written; /* by the trials */
+    enum dead_letter_form form; /* of the entry's letters */
+    uint64_t written;           /* by the trials */
     struct sink_outcome entry_outcome;
 };
 
@@ -46,10 +49,10 @@ int isolation_only_op(const struct isolation *isolation);
 /* That has committed, and wrote so many records. False where it was the last. */
 bool isolation_accept(struct isolation *isolation, uint64_t written, struct sink_outcome *outcomes)
     __attribute__((warn_unused_result));
-/* That was refused; `batch` is as it was built, `is_record`: by the statement on records. False where nobody
- * is left to blame: the dead letter itself was refused. */
+/* That was refused by `statement` (STATEMENT_COUNT: by the commit); `batch` is as it was built. False where nothing
+ * is left to be tried: even bare letters are refused. The next time begins with whole ones. */
 bool isolation_refuse(struct isolation *isolation, const struct pg_failure *failure,
-                      const struct batch *batch, bool is_record)
+                      const struct batch *batch, enum statement statement)
     __attribute__((warn_unused_result));
 
 #endif

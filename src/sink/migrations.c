@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/panic.h"
+#include "sink/pg_encoding.h"
 #include "sink/pg_failure.h"
 #include "sink/pg_target.h"
 #include "sink/schema_steps.h"
@@ -20,7 +21,8 @@
 enum {
     VERSION_NONE = -1,
     VERSION_FAILED = -2,
-    CONNECT_TIMEOUT_MS = 10000 /* of one host */
+    VERSION_TRANSACTION_TIMEOUT = 170000, /* of PostgreSQL: has transaction_timeout */
+    CONNECT_TIMEOUT_MS = 10000            /* of one host */
 };
 
 struct migration {
@@ -84,12 +86,6 @@ static bool query_text(struct migration *migration, const char *sql, const char 
     return is_done;
 }
 
-static void ignore_notice(void *context, const PGresult *notice)
-{
-    (void)context;
-    (void)notice; /* libpq would print it */
-}
-
 /* As PQconnectdb does, but with a deadline for each host, and verbose from the start: libpq tells the
  * SQLSTATE of a refused connection in no other way. */
 static bool finish_connecting(PGconn *native)
@@ -147,45 +143,72 @@ static bool connect_native(struct migration *migration)
     if (!is_connected) {
         return false;
     }
-    (void)PQsetErrorVerbosity(migration->native, PQERRORS_TERSE);      /* returns the old one */
-    (void)PQsetNoticeReceiver(migration->native, ignore_notice, NULL); /* likewise */
+    (void)PQsetErrorVerbosity(migration->native, PQERRORS_TERSE); /* returns the old one */
     return true;
 }
 
-/* Of the transaction, because behind a pooler the next one may run in another session. */
+/* Of the transaction, because behind a pooler the next one may run in another session. A stricter level than
+ * READ COMMITTED would see what was there before the lock was ours. */
 static void build_begin(struct migration *migration, const char *schema)
 {
-    buffer_clear(&migration->begin);
     buffer_append_format(&migration->begin,
-                         "BEGIN; SET LOCAL search_path = %s; SET LOCAL lock_timeout = '30s'; "
-                         "SET LOCAL statement_timeout = 0; SET LOCAL synchronous_commit = on; "
+                         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path = %s; "
+                         "SET LOCAL lock_timeout = '30s'; SET LOCAL statement_timeout = 0; "
+                         "SET LOCAL idle_in_transaction_session_timeout = 0; "
+                         "SET LOCAL synchronous_commit = on; "
+                         "SET LOCAL standard_conforming_strings = on; "
                          "SET LOCAL client_min_messages = warning",
                          schema);
+    if (PQserverVersion(migration->native) >= VERSION_TRANSACTION_TIMEOUT) {
+        buffer_append_string(&migration->begin, "; SET LOCAL transaction_timeout = 0");
+    }
     buffer_append_byte(&migration->begin, '\0');
+}
+
+static bool check_encoding(struct migration *migration)
+{
+    struct buffer encoding = {0};
+    char why[PG_TEXT_SIZE];
+    bool is_known =
+        query_text(migration, "SELECT current_setting('server_encoding')", NULL, &encoding);
+    bool is_good = is_known && pg_encoding_check(encoding.data, why);
+    if (is_known && !is_good) {
+        error_set(migration->error, ERROR_REFUSED, "postgres: %s", why);
+    }
+    buffer_deinit(&encoding);
+    return is_good;
+}
+
+static bool create_schema(struct migration *migration, const char *schema)
+{
+    struct buffer sql = {0};
+    buffer_append_format(&sql, "CREATE SCHEMA IF NOT EXISTS %s", schema);
+    buffer_append_byte(&sql, '\0');
+    buffer_append_format(migration->report, "%s;\n", sql.data);
+    bool is_done =
+        migration->options->dry_run ||
+        (run(migration, "beginning", migration->begin.data) &&
+         run(migration, "waiting for another migration", LOCK_MIGRATIONS) &&
+         run(migration, "creating the schema", sql.data) && run(migration, "committing", "COMMIT"));
+    buffer_deinit(&sql);
+    return is_done;
 }
 
 static bool enter_schema(struct migration *migration)
 {
-    struct buffer sql = {0};
     struct buffer answer = {0};
     char *schema = PQescapeIdentifier(migration->native, migration->options->schema,
                                       strlen(migration->options->schema));
-    bool is_done = schema != NULL &&
-                   query_text(migration, "SELECT count(*) FROM pg_namespace WHERE nspname = $1",
+    if (schema == NULL) {
+        return fail(migration, "the name of the schema", NULL);
+    }
+    build_begin(migration, schema);
+    bool is_done = query_text(migration, "SELECT count(*) FROM pg_namespace WHERE nspname = $1",
                               migration->options->schema, &answer);
-    bool is_absent = is_done && strcmp(answer.data, "0") == 0;
-    if (is_absent) {
-        buffer_append_format(migration->report, "CREATE SCHEMA IF NOT EXISTS %s;\n", schema);
-        buffer_append_format(
-            &sql, "BEGIN; " LOCK_MIGRATIONS "; CREATE SCHEMA IF NOT EXISTS %s; COMMIT", schema);
-        buffer_append_byte(&sql, '\0');
+    if (is_done && strcmp(answer.data, "0") == 0) {
+        is_done = create_schema(migration, schema);
     }
-    if (is_absent && !migration->options->dry_run) {
-        is_done = run(migration, "creating the schema", sql.data);
-    }
-    build_begin(migration, schema != NULL ? schema : "public");
     PQfreemem(schema);
-    buffer_deinit(&sql);
     buffer_deinit(&answer);
     return is_done;
 }
@@ -285,7 +308,8 @@ bool migrations_run(const struct migrations_options *options, struct buffer *rep
                     struct error *error)
 {
     struct migration migration = {.options = options, .report = report, .error = error};
-    bool is_done = connect_native(&migration) && enter_schema(&migration);
+    bool is_done =
+        connect_native(&migration) && check_encoding(&migration) && enter_schema(&migration);
     if (is_done && options->dry_run) {
         is_done = dry_run(&migration);
     } else {

@@ -3,6 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sink/pg_encoding.h"
+
+/* A parameter that older servers do not have. */
+#define WITHOUT_TIMEOUT(name, is_local)                                                            \
+    " CASE WHEN current_setting('" name "', true) IS NOT NULL"                                     \
+    " THEN set_config('" name "', '0', " is_local ") END"
+
 /* Every table is met by key, a few hundred at a time. A plan that is made while a table is new and small
  * would read it whole, and is kept until somebody analyzes the table, however large it has grown: so the
  * ways to do that are off.
@@ -18,20 +25,25 @@
     " set_config('enable_seqscan', 'off', " is_local "),"                                          \
     " set_config('enable_hashjoin', 'off', " is_local "),"                                         \
     " set_config('enable_mergejoin', 'off', " is_local "),"                                        \
-    " set_config('jit', 'off', " is_local ")"
+    " set_config('jit', 'off', " is_local "),"                                                     \
+    " set_config('client_min_messages', 'warning', " is_local "),"                                 \
+    " set_config('TimeZone', 'UTC', " is_local                                                     \
+    ")," WITHOUT_TIMEOUT("transaction_timeout", is_local)
 
 static const uint32_t value_types[PG_SESSION_VALUES] = {25, 25};
 
 static const struct pg_statement set_session = {
     .sql =
-        SETTINGS("false") ", set_config('default_transaction_isolation', 'read committed', false)",
+        SETTINGS("false") ", set_config('default_transaction_isolation', 'read committed', false)"
+                          "," WITHOUT_TIMEOUT("idle_session_timeout", "false"),
     .types = value_types,
     .count = PG_SESSION_VALUES};
 static const struct pg_statement set_transaction = {
     .sql = SETTINGS("true"), .types = value_types, .count = PG_SESSION_VALUES};
 
 /* DELIVERY 16: what is in force is asked for. */
-static const struct pg_statement verify = {.sql = "SELECT current_setting('synchronous_commit')"};
+static const struct pg_statement verify = {
+    .sql = "SELECT current_setting('synchronous_commit'), current_setting('server_encoding')"};
 
 static void append_identifier(struct buffer *out, const char *name)
 {
@@ -83,10 +95,17 @@ void pg_session_send(struct pg_session *session, struct pg_pipeline *pipeline)
 bool pg_session_verify(const struct pg_session *session, unsigned query,
                        const struct pg_answer *answer, struct pg_failure *failure)
 {
-    if (query != session->verify_query || strcmp(pg_answer_text(answer, 0, 0), "on") == 0) {
+    char why[PG_TEXT_SIZE];
+    if (query != session->verify_query) {
         return true;
     }
-    pg_failure_set(failure, "synchronous_commit cannot be set to on: a commit would not be one");
+    bool is_utf8 = pg_encoding_check(pg_answer_text(answer, 0, 1), why);
+    if (is_utf8 && strcmp(pg_answer_text(answer, 0, 0), "on") == 0) {
+        return true;
+    }
+    pg_failure_set(failure,
+                   is_utf8 ? "synchronous_commit cannot be set to on: a commit would not be one"
+                           : why);
     failure->class = SQLSTATE_MISCONFIGURED;
     failure->query = query;
     return false;

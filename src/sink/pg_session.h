@@ -43,7 +43,8 @@ void pg_session_deinit(struct pg_session *session);
 const struct pg_statement *pg_session_preamble(const struct pg_session *session);
 /* Sends the set-up, between begin and end. */
 void pg_session_send(struct pg_session *session, struct pg_pipeline *pipeline);
-/* For the on_result of that request. False where a commit would not be one; `failure` says so. */
+/* For the on_result of that request. False where a commit would not be one, or the database cannot hold
+ * every text; `failure` says so. */
 bool pg_session_verify(const struct pg_session *session, unsigned query,
                        const struct pg_answer *answer, struct pg_failure *failure)
     __attribute__((warn_unused_result));

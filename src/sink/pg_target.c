@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/panic.h"
+#include "sink/pg_failure.h"
 
 #include <libpq-fe.h>
 
@@ -132,6 +134,16 @@ static void keywords_add_default(struct keywords *keywords, const PQconninfoOpti
     }
 }
 
+/* libpq would print it, past the log; a server has things to say from the first byte on (collation versions). */
+static void on_notice(void *context, const PGresult *native)
+{
+    struct pg_failure notice;
+    (void)context;
+    pg_failure_of_result(&notice, native);
+    log_debug("postgres", "notice", LOG_TEXT("sqlstate", notice.sqlstate),
+              LOG_TEXT("text", notice.text));
+}
+
 struct pg_conn *pg_target_start(const struct pg_targets *targets, const struct pg_target *target,
                                 const char *address, const char *application_name)
 {
@@ -158,5 +170,9 @@ struct pg_conn *pg_target_start(const struct pg_targets *targets, const struct p
     keywords_add_default(&keywords, options, "keepalives_interval", "10");
     keywords_add_default(&keywords, options, "keepalives_count", "3");
     keywords_add_default(&keywords, options, "tcp_user_timeout", "30000");
-    return PQconnectStartParams(keywords.names, keywords.values, 0);
+    PGconn *native = PQconnectStartParams(keywords.names, keywords.values, 0);
+    if (native != NULL) {
+        (void)PQsetNoticeReceiver(native, on_notice, NULL); /* returns the old one */
+    }
+    return native;
 }

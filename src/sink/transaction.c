@@ -35,7 +35,7 @@ void transaction_build_isolated(struct transaction *transaction, struct isolatio
 {
     isolation->entry_outcome = (struct sink_outcome){0};
     batch_begin_one(&transaction->batch, isolation->verdicts, isolation->verdict_count,
-                    isolation_only_op(isolation));
+                    isolation->form, isolation_only_op(isolation));
     batch_add(&transaction->batch, isolation_entry(isolation), &isolation->entry_outcome);
     batch_build(&transaction->batch);
 }
@@ -45,10 +45,11 @@ static bool is_records(const struct transaction *transaction, unsigned query)
     return query < transaction->sent.count && transaction->sent.order[query] == STATEMENT_RECORDS;
 }
 
-bool transaction_failed_in_records(const struct transaction *transaction,
-                                   const struct pg_failure *failure)
+enum statement transaction_failed_in(const struct transaction *transaction,
+                                     const struct pg_failure *failure)
 {
-    return is_records(transaction, failure->query);
+    bool is_ours = failure->query < transaction->sent.count;
+    return is_ours ? transaction->sent.order[failure->query] : STATEMENT_COUNT;
 }
 
 static void on_result(struct pg_request *request, unsigned query, const struct pg_answer *answer)

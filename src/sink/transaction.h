@@ -32,9 +32,9 @@ void transaction_build_whole(struct transaction *transaction, const struct list 
 void transaction_build_isolated(struct transaction *transaction, struct isolation *isolation);
 /* Ready connections only. */
 void transaction_run(struct transaction *transaction, struct pg_connection *connection);
-/* True where the statement on records is what failed: then one of its rows is to blame. */
-bool transaction_failed_in_records(const struct transaction *transaction,
-                                   const struct pg_failure *failure);
+/* Which statement failed; STATEMENT_COUNT where it was the commit. */
+enum statement transaction_failed_in(const struct transaction *transaction,
+                                     const struct pg_failure *failure);
 
 /* Says of ops that count as unchanged that they were written: as many as fit of `*written`, which is less
  * by them. */

@@ -1,5 +1,6 @@
 #include "sink/writer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,14 +191,26 @@ static void isolate(struct writer *writer)
     }
 }
 
+/* No letter will do: that is nobody's row any more. Nothing is given up, and the operator is told. */
+static void hold_for_letters(struct writer *writer, const struct pg_failure *failure)
+{
+    struct pg_failure why = *failure;
+    (void)snprintf(why.text, sizeof(why.text), /* what is too long is cut */
+                   "standpipe_dead_letters refuses even a bare letter (%.150s): drop the "
+                   "constraint or trigger that does it",
+                   failure->text);
+    why.class = SQLSTATE_MISCONFIGURED;
+    hold_for_set_up(writer, &why);
+}
+
 static void handle_row_error(struct writer *writer, const struct pg_failure *failure)
 {
     struct transaction *transaction = &writer->transaction;
     if (!writer->isolation.is_on) {
         isolate(writer);
     } else if (!isolation_refuse(&writer->isolation, failure, &transaction->batch,
-                                 transaction_failed_in_records(transaction, failure))) {
-        hold_for_outage(writer, failure);
+                                 transaction_failed_in(transaction, failure))) {
+        hold_for_letters(writer, failure);
         return;
     }
     run(writer);
