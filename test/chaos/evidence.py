@@ -19,7 +19,8 @@ def events_of(history, key):
 def rows_of(world, key):
     did, collection, rkey = key
     queries = {
-        "row": "SELECT cid, rev, seq, indexed_at::text FROM standpipe_records WHERE (did, collection, rkey) = (%s, %s, %s)",
+        "row": "SELECT cid, rev, seq, indexed_at::text FROM standpipe_records"
+        " WHERE (did, collection, rkey) = (%s, %s, %s)",
         "written": "SELECT rev, cid, writer FROM journal WHERE (did, collection, rkey) = (%s, %s, %s)",
         "letter": "SELECT epoch, seq, op, reason, sqlstate, created_at::text FROM standpipe_dead_letters"
         " WHERE (did, collection, rkey) = (%s, %s, %s)",

@@ -79,7 +79,8 @@ class Storm(Fault):
             time.sleep(0.005)
 
     def proof(self):
-        return f"{self.sent} signals" if "SIGHUP" in self.node.process.text() or "reload" in self.node.process.text() else None
+        text = self.node.process.text()
+        return f"{self.sent} signals" if "SIGHUP" in text or "reload" in text else None
 
 
 @fault("the clock steps", "clock", seconds=(3, 6))

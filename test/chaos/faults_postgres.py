@@ -199,7 +199,8 @@ class Deadlocks(PostgresFault):
         self.tries += 1
         try:
             with psycopg.connect(self.cluster.conninfo()) as connection:
-                for (did,) in connection.execute("SELECT did FROM repos ORDER BY did DESC LIMIT 40").fetchall():
+                rows = connection.execute("SELECT did FROM repos ORDER BY did DESC LIMIT 40").fetchall()
+                for (did,) in rows:
                     connection.execute("SELECT FROM repos WHERE did = %s FOR UPDATE", (did,))
                     time.sleep(0.005)
                 connection.rollback()

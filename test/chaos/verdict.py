@@ -50,7 +50,8 @@ class Verdict:
             if now != seen:
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since > STALL_SECONDS:
-                return f"{what}: nothing moved for {STALL_SECONDS} s at (queued, last, delivered, pending) {seen}, marks {self.world.marks()}"
+                where = f"(queued, last, delivered, pending) {seen}, marks {self.world.marks()}"
+                return f"{what}: nothing moved for {STALL_SECONDS} s at {where}"
             time.sleep(0.1)
         return None
 
@@ -126,13 +127,15 @@ class Verdict:
     def frames(self):
         """Each undecodable frame once, in the table and in its mirror."""
         rows = self.world.database.query(
-            "SELECT md5(frame), count(*) FROM standpipe_dead_letters WHERE type = 'frame' GROUP BY 1 HAVING count(*) > 1"
+            "SELECT md5(frame), count(*) FROM standpipe_dead_letters WHERE type = 'frame'"
+            " GROUP BY 1 HAVING count(*) > 1"
         )
         if rows:
             return f"frames that are in standpipe_dead_letters twice: {rows[:3]}"
         entries = [fields for _, fields in self.world.redis.client.xrange(DEAD_LETTERS)]
         frames = [fields[b"frame"] for fields in entries if fields.get(b"type") == b"frame"]
-        return f"{len(frames) - len(set(frames))} of {len(frames)} frames are there twice" if len(frames) != len(set(frames)) else None
+        more = len(frames) - len(set(frames))
+        return f"{more} of {len(frames)} frames are there twice" if more else None
 
     def ledger(self):
         ledger = {k.decode(): int(v) for k, v in self.world.redis.client.hgetall(f"{STREAM}:ledger").items()}
@@ -153,8 +156,9 @@ class Verdict:
         end = time.monotonic() + 20
         while not fact():
             if time.monotonic() > end:
-                names = self.world.redis.client.xinfo_consumers(STREAM, GROUP)
-                return f"{len(names)} consumers, {most} may be: {[(c['name'].decode(), c['pending']) for c in names]}"
+                found = self.world.redis.client.xinfo_consumers(STREAM, GROUP)
+                names = [(consumer["name"].decode(), consumer["pending"]) for consumer in found]
+                return f"{len(names)} consumers, {most} may be: {names}"
             time.sleep(0.2)
         return None
 
@@ -174,7 +178,8 @@ class Verdict:
     def sessions(self):
         """PostgreSQL holds no session more than the nodes may have: connections, cursor, letters, console."""
         count = self.world.database.scalar(
-            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
         most = len(NODES) * (CONNECTIONS + 3)
         return f"{count} sessions, {most} may be" if count > most else None
@@ -207,7 +212,8 @@ class Verdict:
         told = self.world.relay_told
         sent = told.get("frames", 0) + told.get("duplicates", 0)
         self.say(f"the relays told: {told}")
-        return None if sent > self.history.count else f"{sent} frames sent, {self.history.count} are in the history"
+        count = self.history.count
+        return None if sent > count else f"{sent} frames sent, {count} are in the history"
 
     def run(self):
         self.check("all drains", self.drains)

@@ -236,5 +236,6 @@ def find_program(name, root):
     build = Path(os.environ.get("STANDPIPE_BUILD", root / "build" / "release"))
     found = [path for path in build.rglob(name) if path.is_file() and os.access(path, os.X_OK)]
     if not found:
-        raise SystemExit(f"standpipe: chaos: {name} is not built under {build}: run `./dev chaos`, or set STANDPIPE_BUILD")
+        why = f"{name} is not built under {build}: run `./dev chaos`, or set STANDPIPE_BUILD"
+        raise SystemExit(f"standpipe: chaos: {why}")
     return found[0]
