@@ -124,6 +124,9 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
 static void look_on_time(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
+    if (daemon->ingester != NULL) {
+        ingester_before_look(daemon->ingester);
+    }
     stream_monitor_look(daemon->monitor);
     if (daemon->ingester != NULL && daemon->looks++ % LOOKS_PER_ANNOUNCEMENT == 0) {
         announce(daemon->monitor, daemon->ingester, daemon->config->relay.url);

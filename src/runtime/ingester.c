@@ -9,10 +9,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "ingest/subscription.h"
-#include "runtime/intake.h"
-#include "runtime/marks.h"
-#include "runtime/origin.h"
-#include "runtime/pressure.h"
+#include "runtime/ingester_private.h"
 #include "stream/stream_lease.h"
 #include "stream/stream_writer.h"
 
@@ -22,68 +19,7 @@ enum {
     WRITER_ENTRIES = 4096,
     WRITER_BYTES = 8 * 1024 * 1024,
     STOP_DRAIN_MS = 10000,
-    NAME_SIZE = 384,
 };
-
-enum ingester_state {
-    INGESTER_STANDBY,
-    INGESTER_FINDING,
-    INGESTER_LOADING,
-    INGESTER_SAVING,
-    INGESTER_INGESTING,
-    INGESTER_RESETTING,
-    INGESTER_STOPPED,
-    INGESTER_DRAINING,
-};
-
-static const char *const state_names[] = {
-    [INGESTER_STANDBY] = "standby",     [INGESTER_FINDING] = "finding",
-    [INGESTER_LOADING] = "loading",     [INGESTER_SAVING] = "saving",
-    [INGESTER_INGESTING] = "ingesting", [INGESTER_RESETTING] = "resetting",
-    [INGESTER_STOPPED] = "stopped",     [INGESTER_DRAINING] = "draining",
-};
-
-struct ingester {
-    struct uv_loop_s *loop;
-    const struct config *config;
-    struct ingester_callbacks callbacks;
-    void *owner;
-    struct cursor_store *cursor_store;
-    struct marks *marks;
-    struct counters *counters;
-    struct stream_lease *lease;
-    struct stream_writer *writer;
-    struct subscription *subscription;
-    uint64_t drain_until_ms;
-    uint64_t connects, bytes; /* of subscriptions that are closed */
-    int64_t reset_sequence;
-    struct origin_facts facts;
-    struct origin origin;
-    struct intake intake;
-    struct pressure pressure;
-    struct log_limit pause_limit;
-    enum ingester_state state;
-    bool has_lease;
-    bool is_pause_told;
-    bool is_writer_closing;
-    bool is_subscription_closing;
-    bool has_started; /* relay.cursor was obeyed */
-    bool is_reset;    /* a new sequence space was accepted: the next origin opens its epoch */
-    char writer_name[NAME_SIZE];
-    char lease_name[NAME_SIZE];
-};
-
-static void proceed(struct ingester *ingester);
-
-static void enter_state(struct ingester *ingester, enum ingester_state next)
-{
-    if (ingester->state == next) {
-        return;
-    }
-    log_debug("ingester", "state", LOG_TEXT("from", state_names[ingester->state]),
-              LOG_TEXT("to", state_names[next]));
-    ingester->state = next;
-}
 
 static bool wants_writer(const struct ingester *ingester)
 {
@@ -114,8 +50,8 @@ static void stop_for_operator(struct ingester *ingester)
               LOG_TEXT("why", ingester->intake.error.text),
               LOG_INT("last_sequence", ingester->intake.sequence.last));
     ingester->drain_until_ms = clock_monotonic_ms() + STOP_DRAIN_MS;
-    enter_state(ingester, INGESTER_STOPPED);
-    proceed(ingester);
+    ingester_enter_state(ingester, INGESTER_STOPPED);
+    ingester_proceed(ingester);
 }
 
 /* The writer is closed and opened anew, which finds the position and begins the new epoch. */
@@ -128,8 +64,8 @@ static void accept_reset(struct ingester *ingester)
     ingester->is_reset = true;
     ingester->reset_sequence = lowest > 0 ? lowest - 1 : 0;
     ingester->drain_until_ms = clock_monotonic_ms() + STOP_DRAIN_MS;
-    enter_state(ingester, INGESTER_RESETTING);
-    proceed(ingester);
+    ingester_enter_state(ingester, INGESTER_RESETTING);
+    ingester_proceed(ingester);
 }
 
 static void subscription_on_frame(void *owner, struct slice frame, bool is_binary)
@@ -163,7 +99,7 @@ static void subscription_on_closed(void *owner)
     struct ingester *ingester = owner;
     ingester->subscription = NULL;
     ingester->is_subscription_closing = false;
-    proceed(ingester);
+    ingester_proceed(ingester);
 }
 
 static void open_subscription(struct ingester *ingester)
@@ -201,7 +137,7 @@ static void close_subscription(struct ingester *ingester)
     subscription_close(ingester->subscription);
 }
 
-static void lower_pressure(struct ingester *ingester, enum pressure_reason reason)
+void ingester_lower_pressure(struct ingester *ingester, enum pressure_reason reason)
 {
     if (pressure_lower(&ingester->pressure, reason) && ingester->subscription != NULL &&
         !ingester->is_subscription_closing) {
@@ -209,7 +145,7 @@ static void lower_pressure(struct ingester *ingester, enum pressure_reason reaso
     }
 }
 
-static void raise_pressure(struct ingester *ingester, enum pressure_reason reason)
+void ingester_raise_pressure(struct ingester *ingester, enum pressure_reason reason)
 {
     if (pressure_raise(&ingester->pressure, reason) && ingester->subscription != NULL &&
         !ingester->is_subscription_closing) {
@@ -237,7 +173,7 @@ static void writer_on_found(void *owner, const struct stream_found *found)
         .is_reset = ingester->is_reset,
         .reset_sequence = ingester->reset_sequence,
     };
-    enter_state(ingester, INGESTER_LOADING);
+    ingester_enter_state(ingester, INGESTER_LOADING);
     cursor_store_load(ingester->cursor_store, ingester->marks->host);
 }
 
@@ -246,10 +182,13 @@ static void begin(struct ingester *ingester, int64_t saved)
     struct stream_origin origin = {.host = ingester->marks->host,
                                    .queued = ingester->origin.queued};
     marks_begin(ingester->marks, ingester->origin.queued, saved);
+    ingester->has_entries = ingester->facts.last.epoch == ingester->origin.queued.epoch;
+    ingester->surely_has_entries = false;
+    ingester->surely_queued = (struct position){0};
     intake_begin(&ingester->intake, ingester->writer, ingester->origin.queued.sequence);
     stream_writer_begin(ingester->writer, &origin);
-    enter_state(ingester, INGESTER_INGESTING);
-    proceed(ingester);
+    ingester_enter_state(ingester, INGESTER_INGESTING);
+    ingester_proceed(ingester);
 }
 
 static void log_origin(const struct ingester *ingester)
@@ -288,7 +227,7 @@ void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_fo
         return;
     }
     /* The first mark is in PostgreSQL before the first append. */
-    enter_state(ingester, INGESTER_SAVING);
+    ingester_enter_state(ingester, INGESTER_SAVING);
     struct cursor_row row = {
         .host = ingester->marks->host,
         .epoch = ingester->origin.queued.epoch,
@@ -309,7 +248,7 @@ void ingester_on_cursor_saved(struct ingester *ingester, const struct cursor_row
 static void writer_on_appended(void *owner, struct position queued, uint32_t entries)
 {
     struct ingester *ingester = owner;
-    (void)entries;
+    ingester->has_entries = ingester->has_entries || entries > 0;
     if (ingester->state == INGESTER_INGESTING) {
         /* Only now: a begin that was fenced has to be made again from the same cursor. */
         ingester->has_started = true;
@@ -320,7 +259,7 @@ static void writer_on_appended(void *owner, struct position queued, uint32_t ent
 
 static void writer_on_room(void *owner)
 {
-    lower_pressure(owner, PRESSURE_WRITER);
+    ingester_lower_pressure(owner, PRESSURE_WRITER);
 }
 
 static void writer_on_fenced(void *owner, const struct error *error)
@@ -331,9 +270,9 @@ static void writer_on_fenced(void *owner, const struct error *error)
                 LOG_TEXT("why", error->text));
     (void)pressure_lower(&ingester->pressure, PRESSURE_WRITER);
     if (keeps_writer(ingester)) {
-        enter_state(ingester, INGESTER_FINDING);
+        ingester_enter_state(ingester, INGESTER_FINDING);
     }
-    proceed(ingester);
+    ingester_proceed(ingester);
 }
 
 /* A flapping Redis is told of once in ten seconds, with the number of times that were left out. */
@@ -342,7 +281,7 @@ static void writer_on_paused(void *owner, const struct error *error)
     struct ingester *ingester = owner;
     uint64_t suppressed;
     if (error == NULL) {
-        lower_pressure(ingester, PRESSURE_REDIS);
+        ingester_lower_pressure(ingester, PRESSURE_REDIS);
         if (ingester->is_pause_told) {
             log_info("stream", "Redis takes writes again",
                      LOG_INT("queued", ingester->marks->queued.sequence));
@@ -350,7 +289,7 @@ static void writer_on_paused(void *owner, const struct error *error)
         ingester->is_pause_told = false;
         return;
     }
-    raise_pressure(ingester, PRESSURE_REDIS);
+    ingester_raise_pressure(ingester, PRESSURE_REDIS);
     if (log_limit_pass(&ingester->pause_limit, &suppressed)) {
         ingester->is_pause_told = true;
         log_warning("stream", "Redis takes no writes, reading the relay is paused",
@@ -368,9 +307,9 @@ static void writer_on_closed(void *owner, bool drained)
     ingester->writer = NULL;
     ingester->is_writer_closing = false;
     if (ingester->state == INGESTER_RESETTING) {
-        enter_state(ingester, INGESTER_STANDBY);
+        ingester_enter_state(ingester, INGESTER_STANDBY);
     }
-    proceed(ingester);
+    ingester_proceed(ingester);
 }
 
 static void open_writer(struct ingester *ingester)
@@ -396,7 +335,7 @@ static void open_writer(struct ingester *ingester)
         .max_pending_bytes = WRITER_BYTES,
     };
     pressure_clear(&ingester->pressure);
-    enter_state(ingester, INGESTER_FINDING);
+    ingester_enter_state(ingester, INGESTER_FINDING);
     ingester->writer = stream_writer_open(ingester->loop, &options, &callbacks, ingester);
 }
 
@@ -418,7 +357,7 @@ static void lease_on_acquired(void *owner)
     struct ingester *ingester = owner;
     log_info("lease", "acquired, this process ingests", LOG_TEXT("process", ingester->lease_name));
     ingester->has_lease = true;
-    proceed(ingester);
+    ingester_proceed(ingester);
 }
 
 static void lease_on_lost(void *owner)
@@ -428,9 +367,9 @@ static void lease_on_lost(void *owner)
     ingester->has_lease = false;
     if (ingester->state != INGESTER_DRAINING && ingester->state != INGESTER_STOPPED &&
         ingester->state != INGESTER_RESETTING) {
-        enter_state(ingester, INGESTER_STANDBY);
+        ingester_enter_state(ingester, INGESTER_STANDBY);
     }
-    proceed(ingester);
+    ingester_proceed(ingester);
 }
 
 static void lease_on_closed(void *owner)
@@ -445,7 +384,7 @@ static void lease_on_closed(void *owner)
 
 /* ---- the one function that decides ------------------------------------------------------------ */
 
-static void proceed(struct ingester *ingester)
+void ingester_proceed(struct ingester *ingester)
 {
     bool wants_subscription = wants_writer(ingester) && ingester->state == INGESTER_INGESTING;
     if (ingester->subscription != NULL) {
@@ -470,30 +409,6 @@ static void proceed(struct ingester *ingester)
         struct stream_lease *lease = ingester->lease;
         ingester->lease = NULL;
         stream_lease_close(lease);
-    }
-}
-
-/* ---- pressure from the monitor ------------------------------------------------------- */
-
-void ingester_on_depth(struct ingester *ingester, const struct stream_depth *depth)
-{
-    struct pressure_limits limits = {
-        .max_backlog = ingester->config->stream.max_backlog,
-        .max_backlog_bytes = ingester->config->stream.max_backlog_bytes,
-    };
-    if (pressure_is_deep(&ingester->pressure, &limits, depth)) {
-        raise_pressure(ingester, PRESSURE_DEPTH);
-    } else {
-        lower_pressure(ingester, PRESSURE_DEPTH);
-    }
-}
-
-void ingester_on_letters(struct ingester *ingester, bool are_too_many)
-{
-    if (are_too_many) {
-        raise_pressure(ingester, PRESSURE_LETTERS);
-    } else {
-        lower_pressure(ingester, PRESSURE_LETTERS);
     }
 }
 
@@ -529,8 +444,8 @@ struct ingester *ingester_open(struct uv_loop_s *loop, const struct ingester_opt
     ingester->cursor_store = options->cursor_store;
     ingester->counters = options->counters;
     ingester->marks = options->marks;
-    (void)snprintf(ingester->writer_name, NAME_SIZE, "%s-writer", options->process_name);
-    (void)snprintf(ingester->lease_name, NAME_SIZE, "%s-lease", options->process_name);
+    (void)snprintf(ingester->writer_name, INGESTER_NAME_SIZE, "%s-writer", options->process_name);
+    (void)snprintf(ingester->lease_name, INGESTER_NAME_SIZE, "%s-lease", options->process_name);
     intake_init(&ingester->intake, options->config, ingester->marks->host, options->counters);
     open_lease(ingester);
     return ingester;
@@ -543,43 +458,6 @@ void ingester_close(struct ingester *ingester, uint64_t drain_ms)
         return;
     }
     ingester->drain_until_ms = until;
-    enter_state(ingester, INGESTER_DRAINING);
-    proceed(ingester);
-}
-
-void ingester_figures(const struct ingester *ingester, struct ingester_figures *figures)
-{
-    const struct subscription *subscription =
-        ingester->is_subscription_closing ? NULL : ingester->subscription;
-    *figures = (struct ingester_figures){
-        .is_leader = ingester->has_lease,
-        .is_stopped = ingester->state == INGESTER_STOPPED,
-        .why = ingester->state == INGESTER_STOPPED ? ingester->intake.error.text : "",
-        .paused_for = ingester->pressure.reasons,
-        .paused_us = pressure_paused_us(&ingester->pressure),
-        .connects = ingester->connects,
-        .bytes = ingester->bytes,
-        .waiting = ingester->writer != NULL ? stream_writer_pending(ingester->writer) : 0,
-        .sequence = ingester->intake.sequence.last,
-        .last_event_us = ingester->intake.last_event_us,
-        .decode_errors = ingester->intake.decode_errors,
-    };
-    if (subscription != NULL) {
-        struct subscription_counters counters = subscription_counters(subscription);
-        figures->is_connected = subscription_is_connected(subscription);
-        figures->certificate_expiry = subscription_certificate_expiry(subscription);
-        figures->connects += counters.connects;
-        figures->bytes += counters.bytes;
-    }
-}
-
-void ingester_log_state(const struct ingester *ingester)
-{
-    log_info(
-        "ingester", "state", LOG_TEXT("state", state_names[ingester->state]),
-        LOG_TEXT("paused_for", pressure_name(&ingester->pressure)),
-        LOG_INT("epoch", ingester->marks->queued.epoch),
-        LOG_INT("queued", ingester->marks->queued.sequence),
-        LOG_INT("committed", ingester->marks->saved),
-        LOG_INT("pending", ingester->writer != NULL ? stream_writer_pending(ingester->writer) : 0));
+    ingester_enter_state(ingester, INGESTER_DRAINING);
+    ingester_proceed(ingester);
 }

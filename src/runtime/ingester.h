@@ -59,7 +59,10 @@ struct ingester *ingester_open(struct uv_loop_s *loop, const struct ingester_opt
 /* The cursor store's answers. */
 void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_found *found);
 void ingester_on_cursor_saved(struct ingester *ingester, const struct cursor_row *row);
-/* What the monitor saw: decides on back-pressure. */
+/* Before the monitor looks: remembers what is surely in the stream by now. */
+void ingester_before_look(struct ingester *ingester);
+/* What it saw: decides on back-pressure; a stream that lost what was in it is found anew, also while the relay
+ * has nothing to say. */
 void ingester_on_depth(struct ingester *ingester, const struct stream_depth *depth);
 /* Too many dead letters are undecided, or no longer. */
 void ingester_on_letters(struct ingester *ingester, bool are_too_many);

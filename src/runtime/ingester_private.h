@@ -1,0 +1,73 @@
+/*
+ * Between ingester.c (which moves the state) and ingester_watch.c (which looks on) only.
+ */
+#ifndef RUNTIME_INGESTER_PRIVATE_H
+#define RUNTIME_INGESTER_PRIVATE_H
+
+#include "base/log.h"
+#include "runtime/ingester.h"
+#include "runtime/intake.h"
+#include "runtime/marks.h"
+#include "runtime/origin.h"
+#include "runtime/pressure.h"
+
+struct stream_lease;
+struct stream_writer;
+struct subscription;
+
+enum {
+    INGESTER_NAME_SIZE = 384
+};
+
+enum ingester_state {
+    INGESTER_STANDBY,
+    INGESTER_FINDING,
+    INGESTER_LOADING,
+    INGESTER_SAVING,
+    INGESTER_INGESTING,
+    INGESTER_RESETTING,
+    INGESTER_STOPPED,
+    INGESTER_DRAINING,
+};
+
+struct ingester {
+    struct uv_loop_s *loop;
+    const struct config *config;
+    struct ingester_callbacks callbacks;
+    void *owner;
+    struct cursor_store *cursor_store;
+    struct marks *marks;
+    struct counters *counters;
+    struct stream_lease *lease;
+    struct stream_writer *writer;
+    struct subscription *subscription;
+    uint64_t drain_until_ms;
+    uint64_t connects, bytes; /* of subscriptions that are closed */
+    int64_t reset_sequence;
+    struct position surely_queued; /* before the monitor's last look */
+    struct origin_facts facts;
+    struct origin origin;
+    struct intake intake;
+    struct pressure pressure;
+    struct log_limit pause_limit;
+    enum ingester_state state;
+    bool has_lease;
+    bool has_entries;        /* of our epoch in the stream */
+    bool surely_has_entries; /* the same before the monitor's last look */
+    bool is_pause_told;
+    bool is_writer_closing;
+    bool is_subscription_closing;
+    bool has_started; /* relay.cursor was obeyed */
+    bool is_reset;    /* a new sequence space was accepted: the next origin opens its epoch */
+    char writer_name[INGESTER_NAME_SIZE];
+    char lease_name[INGESTER_NAME_SIZE];
+};
+
+/* The one function that moves the state; says so at level debug. */
+void ingester_enter_state(struct ingester *ingester, enum ingester_state next);
+/* Opens and closes what the state asks for. */
+void ingester_proceed(struct ingester *ingester);
+void ingester_raise_pressure(struct ingester *ingester, enum pressure_reason reason);
+void ingester_lower_pressure(struct ingester *ingester, enum pressure_reason reason);
+
+#endif

@@ -1,0 +1,119 @@
+/* What others see of the ingester, and what the monitor tells it. */
+#include "base/clock.h"
+#include "ingest/subscription.h"
+#include "runtime/ingester_private.h"
+#include "stream/stream_writer.h"
+
+static const char *const state_names[] = {
+    [INGESTER_STANDBY] = "standby",     [INGESTER_FINDING] = "finding",
+    [INGESTER_LOADING] = "loading",     [INGESTER_SAVING] = "saving",
+    [INGESTER_INGESTING] = "ingesting", [INGESTER_RESETTING] = "resetting",
+    [INGESTER_STOPPED] = "stopped",     [INGESTER_DRAINING] = "draining",
+};
+
+void ingester_enter_state(struct ingester *ingester, enum ingester_state next)
+{
+    if (ingester->state == next) {
+        return;
+    }
+    log_debug("ingester", "state", LOG_TEXT("from", state_names[ingester->state]),
+              LOG_TEXT("to", state_names[next]));
+    ingester->state = next;
+}
+
+/* ---- pressure from the monitor ------------------------------------------------------- */
+
+void ingester_before_look(struct ingester *ingester)
+{
+    ingester->surely_has_entries = ingester->has_entries;
+    ingester->surely_queued = ingester->marks->queued;
+}
+
+/* Wiped, deleted, or back without its tail: the append script would find out, but a quiet relay may have
+ * nothing to append for hours. */
+static bool is_stream_lost(const struct ingester *ingester, const struct stream_depth *depth)
+{
+    if (ingester->state != INGESTER_INGESTING || ingester->surely_queued.epoch == 0) {
+        return false;
+    }
+    if (!depth->has_meta || position_compare(depth->queued, ingester->surely_queued) < 0) {
+        return true;
+    }
+    return ingester->surely_has_entries && depth->last.epoch < ingester->surely_queued.epoch;
+}
+
+static void find_anew(struct ingester *ingester)
+{
+    log_warning(ingester->intake.object,
+                "the stream lost what was in it, finding the position again",
+                LOG_INT("queued", ingester->surely_queued.sequence));
+    ingester->surely_queued = (struct position){0};
+    ingester->drain_until_ms = clock_monotonic_ms();
+    ingester_enter_state(ingester, INGESTER_RESETTING);
+    ingester_proceed(ingester);
+}
+
+void ingester_on_depth(struct ingester *ingester, const struct stream_depth *depth)
+{
+    struct pressure_limits limits = {
+        .max_backlog = ingester->config->stream.max_backlog,
+        .max_backlog_bytes = ingester->config->stream.max_backlog_bytes,
+    };
+    if (is_stream_lost(ingester, depth)) {
+        find_anew(ingester);
+        return;
+    }
+    if (pressure_is_deep(&ingester->pressure, &limits, depth)) {
+        ingester_raise_pressure(ingester, PRESSURE_DEPTH);
+    } else {
+        ingester_lower_pressure(ingester, PRESSURE_DEPTH);
+    }
+}
+
+void ingester_on_letters(struct ingester *ingester, bool are_too_many)
+{
+    if (are_too_many) {
+        ingester_raise_pressure(ingester, PRESSURE_LETTERS);
+    } else {
+        ingester_lower_pressure(ingester, PRESSURE_LETTERS);
+    }
+}
+
+/* ---- figures ---- */
+
+void ingester_figures(const struct ingester *ingester, struct ingester_figures *figures)
+{
+    const struct subscription *subscription =
+        ingester->is_subscription_closing ? NULL : ingester->subscription;
+    *figures = (struct ingester_figures){
+        .is_leader = ingester->has_lease,
+        .is_stopped = ingester->state == INGESTER_STOPPED,
+        .why = ingester->state == INGESTER_STOPPED ? ingester->intake.error.text : "",
+        .paused_for = ingester->pressure.reasons,
+        .paused_us = pressure_paused_us(&ingester->pressure),
+        .connects = ingester->connects,
+        .bytes = ingester->bytes,
+        .waiting = ingester->writer != NULL ? stream_writer_pending(ingester->writer) : 0,
+        .sequence = ingester->intake.sequence.last,
+        .last_event_us = ingester->intake.last_event_us,
+        .decode_errors = ingester->intake.decode_errors,
+    };
+    if (subscription != NULL) {
+        struct subscription_counters counters = subscription_counters(subscription);
+        figures->is_connected = subscription_is_connected(subscription);
+        figures->certificate_expiry = subscription_certificate_expiry(subscription);
+        figures->connects += counters.connects;
+        figures->bytes += counters.bytes;
+    }
+}
+
+void ingester_log_state(const struct ingester *ingester)
+{
+    log_info(
+        "ingester", "state", LOG_TEXT("state", state_names[ingester->state]),
+        LOG_TEXT("paused_for", pressure_name(&ingester->pressure)),
+        LOG_INT("epoch", ingester->marks->queued.epoch),
+        LOG_INT("queued", ingester->marks->queued.sequence),
+        LOG_INT("committed", ingester->marks->saved),
+        LOG_INT("pending", ingester->writer != NULL ? stream_writer_pending(ingester->writer) : 0));
+}
