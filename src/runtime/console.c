@@ -65,8 +65,11 @@ static void judge_relay(struct console *console, struct metrics_snapshot *snapsh
                        figures.why);
         set_dependency(console, snapshot, DEPENDENCY_RELAY, DEPENDENCY_MISCONFIGURED, reason);
     } else if (!figures.is_leader) {
-        set_dependency(console, snapshot, DEPENDENCY_RELAY, DEPENDENCY_READY,
-                       "another process holds the ingest lease");
+        bool is_asked = is_look_fresh(sources);
+        set_dependency(console, snapshot, DEPENDENCY_RELAY,
+                       is_asked ? DEPENDENCY_READY : DEPENDENCY_STARTING,
+                       is_asked ? "another process holds the ingest lease"
+                                : "the ingest lease could not be asked for yet");
     } else if (figures.paused_for == PRESSURE_WRITER) { /* a burst: gone within moments */
         set_dependency(console, snapshot, DEPENDENCY_RELAY, DEPENDENCY_CATCHING_UP,
                        "events wait for their append");

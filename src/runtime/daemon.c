@@ -53,8 +53,8 @@ struct daemon {
     uint64_t drain_until_ms;
 
     struct consumer_slot slot;
-    char process_name[320];
-    struct buffer host; /* zero-terminated */
+    char process_name[600]; /* workers.consumer_id has up to 512 bytes */
+    struct buffer host;     /* zero-terminated */
     struct schema_setup schema;
     bool is_schema_open;
     struct cursor_store *cursor_store;

@@ -23,7 +23,7 @@ enum {
     BACKOFF_LIMIT_MS = 10000,
     LOG_INTERVAL_MS = 60000,
     LOAD_BYTES = 1 << 20,
-    NAME_SIZE = 360
+    NAME_SIZE = 640
 };
 
 enum courier_state {

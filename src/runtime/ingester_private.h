@@ -16,7 +16,7 @@ struct stream_writer;
 struct subscription;
 
 enum {
-    INGESTER_NAME_SIZE = 384
+    INGESTER_NAME_SIZE = 640
 };
 
 enum ingester_state {

@@ -114,19 +114,34 @@ static void count_ignored(struct intake *intake, int64_t sequence)
     stream_writer_count(intake->writer, STREAM_COUNT_IGNORED, sequence);
 }
 
+/* What the relay says in words is told at most once in ten seconds. */
+static void log_words(struct intake *intake, const char *what, const struct frame_event *event)
+{
+    uint64_t suppressed;
+    if (log_limit_pass(&intake->words_limit, &suppressed)) {
+        log_warning(intake->object, what, LOG_SLICE("name", event->name),
+                    LOG_SLICE("message", event->message), LOG_INT("suppressed", suppressed));
+    }
+}
+
+/* The relay's newest sequence is below our cursor: its sequence runs backwards, said in one word. */
+static enum intake_verdict take_future_cursor(const struct intake *intake)
+{
+    return intake->accepts_reset && intake->sequence.last > 0 ? INTAKE_RESET : INTAKE_STOP;
+}
+
 static enum intake_verdict take_error(struct intake *intake, const struct frame_event *event)
 {
-    log_warning(intake->object, "error frame", LOG_SLICE("name", event->name),
-                LOG_SLICE("message", event->message));
+    log_words(intake, "error frame", event);
     count_ignored(intake, 0);
     error_set(&intake->error, ERROR_PROTOCOL, "the relay says %.*s", SLICE_ARGS(event->name));
-    return slice_equals(event->name, SLICE("FutureCursor")) ? INTAKE_STOP : INTAKE_RECONNECT;
+    return slice_equals(event->name, SLICE("FutureCursor")) ? take_future_cursor(intake)
+                                                            : INTAKE_RECONNECT;
 }
 
 static enum intake_verdict take_info(struct intake *intake, const struct frame_event *event)
 {
-    log_warning(intake->object, "info frame", LOG_SLICE("name", event->name),
-                LOG_SLICE("message", event->message));
+    log_words(intake, "info frame", event);
     count_ignored(intake, 0);
     return INTAKE_GO_ON;
 }

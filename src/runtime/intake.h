@@ -44,6 +44,7 @@ struct intake {
     int64_t last_event_us; /* time of the newest event taken, since 1970; 0: none */
     struct log_limit bad_limit;
     struct log_limit gap_limit;
+    struct log_limit words_limit;
     struct error error;
 };
 

@@ -19,7 +19,7 @@ enum {
     HEARTBEAT_MS = 500,
     HEARTBEAT_US = HEARTBEAT_MS * 1000,
     US_PER_MS = 1000,
-    NAME_SIZE = 320,
+    NAME_SIZE = 640, /* workers.consumer_id has up to 512 bytes */
 };
 
 struct pipeline {
