@@ -369,18 +369,44 @@ static void append_record(struct batch *batch, const struct batch_row *row)
     table->rows++;
 }
 
-/* The first row of `rows`, all of one key, that counts; NULL where all are dead. */
-static const struct batch_row *choose_row(const struct batch_row *rows, size_t count)
+static bool has_rev_of(const struct batch *batch, const struct batch_row *a,
+                       const struct batch_row *b)
 {
-    uint32_t silenced = UINT32_MAX; /* the event whose last word on this key is dead */
+    struct slice rev = batch->events[a->event].event.rev;
+    return rev.size > 0 && slice_equals(rev, batch->events[b->event].event.rev);
+}
+
+/* Of two commits with one rev, which no honest server makes: as in the statement on records, what is live wins
+ * over a tombstone, the higher CID over the lower. So neither order nor batching matters. */
+static bool outranks(const struct batch *batch, const struct batch_row *a,
+                     const struct batch_row *b)
+{
+    const struct event_op *op_a = &batch->events[a->event].event.ops[a->op];
+    const struct event_op *op_b = &batch->events[b->event].event.ops[b->op];
+    if (op_a->action == OP_DELETE || op_b->action == OP_DELETE) {
+        return op_a->action != OP_DELETE && op_b->action == OP_DELETE;
+    }
+    return slice_compare(op_a->cid, op_b->cid) > 0;
+}
+
+/* The row of `rows`, all of one key and in order, that counts; NULL where all are dead. */
+static const struct batch_row *choose_row(const struct batch *batch, const struct batch_row *rows,
+                                          size_t count)
+{
+    const struct batch_row *chosen = NULL;
+    uint32_t heard = UINT32_MAX; /* the event whose last word on this key was the latest */
     for (size_t i = 0; i < count; i++) {
-        if (rows[i].is_dead) {
-            silenced = rows[i].event;
-        } else if (rows[i].event != silenced) {
-            return &rows[i];
+        if (chosen != NULL && !has_rev_of(batch, chosen, &rows[i])) {
+            break;
+        }
+        bool is_last_word = rows[i].event != heard;
+        heard = rows[i].event;
+        if (is_last_word && !rows[i].is_dead &&
+            (chosen == NULL || outranks(batch, &rows[i], chosen))) {
+            chosen = &rows[i];
         }
     }
-    return NULL;
+    return chosen;
 }
 
 static void build_records(struct batch *batch)
@@ -395,7 +421,7 @@ static void build_records(struct batch *batch)
              next < batch->row_count && compare_keys(batch, &rows[i], &rows[next]) == 0;) {
             next++;
         }
-        const struct batch_row *chosen = choose_row(&rows[i], next - i);
+        const struct batch_row *chosen = choose_row(batch, &rows[i], next - i);
         if (chosen == NULL || (batch->only_op >= 0 && chosen->op != (uint32_t)batch->only_op)) {
             continue;
         }

@@ -4,8 +4,8 @@
  *   entries --batch_add--> [parsed events] --batch_build--> columns sorted by key, one row a key
  *
  * What a sequential reader would end with is folded here, so that a statement meets each key once:
- *   - records: of one key the highest rev wins; within one commit the last op of a path; entries of
- *     the reference system (empty rev) lose to any rev, among themselves the higher sequence wins.
+ *   - records: of one key the highest rev wins; within one commit the last op of a path; of two
+ *     commits with one rev what is live, then the higher CID; entries of the reference system (empty rev) lose to any rev, among themselves the higher sequence wins.
  *   - a dead op (no block, refused by PostgreSQL) silences what its own commit did to its key, and
  *     leaves what older revs did
  *   - identity and account: the newest position; floor: the highest deletion

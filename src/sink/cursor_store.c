@@ -14,6 +14,7 @@ enum {
     BACKOFF_BASE_MS = 100,
     BACKOFF_LIMIT_MS = 10000,
     STATEMENT_TIMEOUT_MS = 10000,
+    CLOSE_SLACK_MS = 250,   /* of the drain: handles close, whoever waits for them has to end too */
     LOG_INTERVAL_MS = 60000 /* the sinks, which use the same server, are louder */
 };
 
@@ -346,7 +347,8 @@ void cursor_store_close(struct cursor_store *store, uint64_t drain_ms)
         return;
     }
     store->is_closing = true;
-    int result = uv_timer_start(&store->timer, on_timer, drain_ms, 0);
+    uint64_t wait_ms = drain_ms > CLOSE_SLACK_MS ? drain_ms - CLOSE_SLACK_MS : 0;
+    int result = uv_timer_start(&store->timer, on_timer, wait_ms, 0);
     ASSERT(result == 0);
     proceed(store);
 }

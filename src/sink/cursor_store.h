@@ -50,7 +50,7 @@ struct cursor_store *cursor_store_open(struct uv_loop_s *loop,
 void cursor_store_load(struct cursor_store *store, const char *host);
 /* The newest save wins: one in flight, at most one waiting. Marks only rise within an epoch. */
 void cursor_store_save(struct cursor_store *store, const struct cursor_row *row);
-/* Waits up to `drain_ms` for saves. */
+/* Waits for saves; on_closed comes within `drain_ms`, also where PostgreSQL says nothing. */
 void cursor_store_close(struct cursor_store *store, uint64_t drain_ms);
 
 #endif

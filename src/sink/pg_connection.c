@@ -282,6 +282,13 @@ void pg_connection_restart(struct pg_connection *connection, const char *why)
     pg_pipeline_fail_requests(&connection->pipeline, &failure);
 }
 
+void pg_connection_set_timeout(struct pg_connection *connection, uint64_t statement_timeout_ms)
+{
+    pg_session_set_timeout(&connection->session, statement_timeout_ms);
+    connection->pipeline.options.deadline_ms = statement_timeout_ms + DEADLINE_MARGIN_MS;
+    pg_connection_restart(connection, "another timeout");
+}
+
 static void on_timer_closed(uv_handle_t *handle)
 {
     on_part_closed(handle->data);

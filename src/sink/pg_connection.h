@@ -55,6 +55,8 @@ void pg_connection_query(struct pg_connection *connection, const struct pg_state
 void pg_connection_end(struct pg_connection *connection);
 /* Drops what there is and connects anew at once: requests fail as lost. */
 void pg_connection_restart(struct pg_connection *connection, const char *why);
+/* The same, with another timeout from then on. */
+void pg_connection_set_timeout(struct pg_connection *connection, uint64_t statement_timeout_ms);
 /* Safe twice. Requests fail as lost, inside this call. */
 void pg_connection_close(struct pg_connection *connection);
 

@@ -63,9 +63,14 @@ void pg_session_init(struct pg_session *session, const struct pg_session_options
                                    .statements = options->statements,
                                    .statement_count = options->statement_count};
     append_identifier(&session->search_path, options->schema);
-    (void)snprintf(session->timeout_ms, sizeof(session->timeout_ms), "%llu",
-                   (unsigned long long)options->statement_timeout_ms);
     session->values[0] = buffer_slice(&session->search_path);
+    pg_session_set_timeout(session, options->statement_timeout_ms);
+}
+
+void pg_session_set_timeout(struct pg_session *session, uint64_t statement_timeout_ms)
+{
+    (void)snprintf(session->timeout_ms, sizeof(session->timeout_ms), "%llu",
+                   (unsigned long long)statement_timeout_ms);
     session->values[1] = slice_from_string(session->timeout_ms);
 }
 

@@ -38,6 +38,8 @@ struct pg_session {
 
 void pg_session_init(struct pg_session *session, const struct pg_session_options *options);
 void pg_session_deinit(struct pg_session *session);
+/* For sessions to come, and behind a pooler for the next transaction. */
+void pg_session_set_timeout(struct pg_session *session, uint64_t statement_timeout_ms);
 /* What each transaction begins with; NULL where the session keeps its settings. Lives as long as the
  * session; its values are `session->values`. */
 const struct pg_statement *pg_session_preamble(const struct pg_session *session);

@@ -62,12 +62,19 @@ static void owe(struct repo_fold *fold, struct slice rev)
     }
 }
 
+/* As in the statement on repos. */
+static bool is_higher(const struct event *a, const struct event *b)
+{
+    int order = slice_compare(a->rev, b->rev);
+    return order > 0 || (order == 0 && slice_compare(a->commit, b->commit) > 0);
+}
+
 static void fold_commit(struct repo_fold *fold, const struct batch_event *event)
 {
     if (event->event.rev.size == 0) {
         return; /* of the reference system: the repo has no rev by it */
     }
-    if (fold->commit == NULL || slice_compare(event->event.rev, fold->commit->event.rev) > 0) {
+    if (fold->commit == NULL || is_higher(&event->event, &fold->commit->event)) {
         fold->commit = event;
     }
     if (event->lacks_block) {

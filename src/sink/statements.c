@@ -15,6 +15,11 @@ enum {
 #define LETTERS_LIMIT "100"
 _Static_assert(DEAD_LETTERS_PER_REPO_HOUR == 100, "LETTERS_LIMIT says the same");
 
+/* Of two commits with one rev the higher CID is kept, whichever comes first. */
+#define IS_HIGHER                                                                                  \
+    "(excluded.rev >= coalesce(r.floor, '') AND (excluded.rev > coalesce(r.rev, '')"               \
+    " OR (excluded.rev = r.rev AND excluded.commit_cid > coalesce(r.commit_cid, ''))))"
+
 /* A repo's rev rises only; recent_revs keeps the highest four that came whole, so whether the rev that
  * is owed was met does not depend on what came first. The first branch of recent_revs is the usual
  * case (one new commit), the function the rest. */
@@ -23,10 +28,8 @@ static const char repos_sql[] =
     " SELECT did, rev, commit_cid, coalesce(string_to_array(revs, ','), '{}')"
     " FROM unnest($1, $2, $3, $4) AS x (did, rev, commit_cid, revs) ORDER BY did COLLATE \"C\""
     " ON CONFLICT (did) DO UPDATE SET"
-    " rev = CASE WHEN excluded.rev > coalesce(r.rev, '') AND excluded.rev >= coalesce(r.floor, '')"
-    " THEN excluded.rev ELSE r.rev END,"
-    " commit_cid = CASE WHEN excluded.rev > coalesce(r.rev, '')"
-    " AND excluded.rev >= coalesce(r.floor, '') THEN excluded.commit_cid ELSE r.commit_cid END,"
+    " rev = CASE WHEN " IS_HIGHER " THEN excluded.rev ELSE r.rev END,"
+    " commit_cid = CASE WHEN " IS_HIGHER " THEN excluded.commit_cid ELSE r.commit_cid END,"
     " recent_revs = CASE WHEN cardinality(excluded.recent_revs) = 1"
     " AND excluded.recent_revs[1] >= coalesce(r.floor, '')"
     " AND excluded.recent_revs[1] > coalesce(r.recent_revs[1], '')"
@@ -35,8 +38,7 @@ static const char repos_sql[] =
     " desynchronized = r.desynchronized"
     " AND NOT coalesce(r.sync_rev = ANY (excluded.recent_revs), false),"
     " updated_at = now()"
-    " WHERE (excluded.rev > coalesce(r.rev, '') AND excluded.rev >= coalesce(r.floor, ''))"
-    " OR (r.desynchronized AND r.sync_rev = ANY (excluded.recent_revs))"
+    " WHERE " IS_HIGHER " OR (r.desynchronized AND r.sync_rev = ANY (excluded.recent_revs))"
     " OR CASE WHEN excluded.recent_revs <@ r.recent_revs THEN false"
     " ELSE standpipe_merge_revs(r.recent_revs, excluded.recent_revs, r.floor)"
     " IS DISTINCT FROM r.recent_revs END";
@@ -96,6 +98,8 @@ static const char owed_sql[] =
     " FROM unnest($1, $2) AS x (did, rev)"
     " WHERE r.did = x.did AND x.rev > coalesce(r.sync_rev, '') AND x.rev >= coalesce(r.floor, '')";
 
+/* Of two commits with one rev the same wins as in batch.c, whichever comes first: 'c' puts every CID, an empty one
+ * too, above a tombstone. */
 static const char records_sql[] =
     "INSERT INTO standpipe_records AS r (did, collection, rkey, cid, rev, record, record_cbor,"
     " invalid, seq, event_time, indexed_at)"
@@ -107,7 +111,9 @@ static const char records_sql[] =
     " ON CONFLICT (did, collection, rkey) DO UPDATE SET cid = excluded.cid, rev = excluded.rev,"
     " record = excluded.record, record_cbor = excluded.record_cbor, invalid = excluded.invalid,"
     " seq = excluded.seq, event_time = excluded.event_time, indexed_at = excluded.indexed_at"
-    " WHERE excluded.rev > r.rev OR (excluded.rev = '' AND r.rev = '' AND excluded.seq > r.seq)";
+    " WHERE excluded.rev > r.rev OR (excluded.rev = r.rev AND CASE WHEN r.rev = ''"
+    " THEN excluded.seq > r.seq"
+    " ELSE coalesce('c' || excluded.cid, '') > coalesce('c' || r.cid, '') END)";
 
 /*
  * An epoch belongs to one host, which standpipe_cursor knows; entries of the reference system have none.

@@ -15,7 +15,9 @@
 enum {
     BACKOFF_BASE_MS = 100,
     BACKOFF_LIMIT_MS = 10000,
-    MISCONFIGURED_WAIT_MS = 30000
+    MISCONFIGURED_WAIT_MS = 30000,
+    PATIENCE_STEP = 4,
+    PATIENCE_LIMIT = 256 /* two hours of 30 s */
 };
 
 enum writer_phase {
@@ -35,6 +37,8 @@ struct writer {
     enum sink_state state;
     bool is_draining;
     bool has_prepared_again;
+    uint64_t statement_timeout_ms;
+    unsigned patience; /* how many times as long the entry that runs alone may take */
     uint64_t misconfigured_wait_ms;
     char *object;
     struct log_limit held_limit;
@@ -216,13 +220,29 @@ static void handle_row_error(struct writer *writer, const struct pg_failure *fai
     run(writer);
 }
 
-/* Smaller transactions next time. */
+static void set_patience(struct writer *writer, unsigned patience)
+{
+    if (writer->patience != patience) {
+        writer->patience = patience;
+        log_info(writer->object, "statement timeout",
+                 LOG_INT("timeout_ms", writer->statement_timeout_ms * patience));
+        pg_connection_set_timeout(writer->connection, writer->statement_timeout_ms * patience);
+    }
+}
+
+/* Smaller transactions next time; what is as small as it gets (the deletion of a large account) is given more
+ * time. A server that says nothing at all may as well be dead, which is not to be found out in hours. */
 static void handle_timeout(struct writer *writer, const struct pg_failure *failure)
 {
-    if (!writer->isolation.is_on) {
+    unsigned limit = failure->is_lost ? PATIENCE_STEP : PATIENCE_LIMIT;
+    bool is_smallest = writer->isolation.is_on;
+    if (!is_smallest) {
         isolate(writer);
     }
     hold_for_outage(writer, failure);
+    if (is_smallest && writer->phase == WRITER_HELD && writer->patience < limit) {
+        set_patience(writer, writer->patience * PATIENCE_STEP);
+    }
 }
 
 /* A connection that went is an outage, whatever was said before; but where nothing came in time, the
@@ -267,6 +287,7 @@ static void on_done(struct transaction *transaction, const struct pg_failure *fa
         handle_failure(writer, failure);
         return;
     }
+    set_patience(writer, 1);
     if (!writer->isolation.is_on) {
         for (size_t i = 0; i < writer->outcome_count; i++) {
             outcome_move_written(&writer->outcomes[i], &transaction->written);
@@ -385,6 +406,8 @@ struct writer *writer_open(struct uv_loop_s *loop, const struct sink_options *op
     writer->callbacks = *callbacks;
     writer->owner = owner;
     writer->open_handles = 2;
+    writer->statement_timeout_ms = options->statement_timeout_ms;
+    writer->patience = 1;
     writer->backoff = (struct backoff){.base_ms = BACKOFF_BASE_MS, .limit_ms = BACKOFF_LIMIT_MS};
     writer->misconfigured_wait_ms = options->misconfigured_wait_ms != 0
                                         ? options->misconfigured_wait_ms

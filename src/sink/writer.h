@@ -6,6 +6,7 @@
  *       row error   -> each entry in a transaction of its own; of the one that fails, each op alone; then
  *                      the entry again with what was refused as dead letters
  *       outage      -> the same again after a wait (backoff with jitter)
+ *       too long    -> the same entry by entry; an entry that takes too long alone gets more time, step by step
  *       set-up      -> the same again after 30 s on a new session
  *
  * Ownership: heap; freed after `on_closed`; owns batches from writer_give() to their on_done.

@@ -213,3 +213,22 @@ def test_status_says_it_in_json(setup, start_relay, generated):
     assert done.returncode == DONE, done.stderr
     assert json.loads(done.stdout)
     assert daemon.terminate() == 0
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_is_not_utf8_is_refused(setup, start_relay, generated, cluster, encoding):
+    name = f"{setup.database.name}_{encoding.lower()}"
+    cluster.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    setup.relay = start_relay(generated.frames)
+    other = {"postgres.url": cluster.conninfo(name)}
+    try:
+        for words in (["migrate"], ["migrate", "--dry-run"], ["check-config", "--connect"]):
+            done = setup.command(*words, overrides=other)
+            assert_error(done, FAILED)
+            assert encoding in done.stderr and "CREATE DATABASE" in done.stderr
+        daemon = setup.run(postgres__url=other["postgres.url"], relay__cursor="oldest")
+        daemon.process.wait_for_line(f"is {encoding} and has to be UTF8")
+        assert daemon.get("/readyz")[0] == 503
+        assert daemon.terminate() == 0
+    finally:
+        cluster.drop_database(name)

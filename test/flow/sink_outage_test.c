@@ -111,6 +111,38 @@ static void a_statement_that_takes_too_long_is_retried_and_never_a_dead_letter(v
 }
 
 /* A backend that is stopped keeps its socket open and says nothing. */
+/* As the deletion of a large account may: more than the timeout, though it runs alone. The trigger notes what is
+ * in force; the entry after it is done within the usual time again. */
+static void check_long_entry(bool prepared)
+{
+    struct sink_options options = harness_options(1, prepared);
+    options.statement_timeout_ms = 300;
+    sink_postgres_query(
+        "CREATE TABLE seen (v text); CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE "
+        "plpgsql AS $$ BEGIN INSERT INTO public.seen SELECT current_setting('statement_timeout'); "
+        "IF NEW.rkey = 'k1' THEN PERFORM pg_sleep(2); END IF; RETURN NEW; END $$; CREATE TRIGGER "
+        "slow BEFORE INSERT ON standpipe_records FOR EACH ROW EXECUTE FUNCTION public.slow()");
+    harness_open_with(&options);
+    struct harness_batch *batch = commits(3);
+    harness_run(batch);
+    assert_int_equal(batch->outcome.written, 3);
+    assert_string_equal(sink_postgres_query(COUNTS), "3 0");
+    assert_string_equal(sink_postgres_query("SELECT string_agg(v, ' ') FROM seen"),
+                        "300ms 4800ms 300ms");
+}
+
+static void an_entry_that_takes_too_long_alone_gets_more_time(void **state)
+{
+    (void)state;
+    check_long_entry(true);
+}
+
+static void an_entry_that_takes_too_long_alone_gets_more_time_behind_a_pooler(void **state)
+{
+    (void)state;
+    check_long_entry(false);
+}
+
 static void a_server_that_stops_answering_is_left_after_our_own_deadline(void **state)
 {
     (void)state;
@@ -345,6 +377,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_statement_that_takes_too_long_is_retried_and_never_a_dead_letter),
+        TEST(an_entry_that_takes_too_long_alone_gets_more_time),
+        TEST(an_entry_that_takes_too_long_alone_gets_more_time_behind_a_pooler),
         TEST(a_server_that_stops_answering_is_left_after_our_own_deadline),
         TEST(a_backend_that_is_terminated_in_the_middle_costs_nothing),
         TEST(an_idle_backend_that_is_terminated_comes_back),

@@ -105,6 +105,52 @@ static void the_highest_revision_wins_in_every_order(void **state)
     }
 }
 
+/* No honest server makes two commits of one rev; the end is the same however they come. `step` 0 and 1 create with
+ * another CID each, 2 deletes. */
+static void add_same_rev(struct harness_batch *batch, int step)
+{
+    static const char *const ops[] = {
+        "{\"action\":\"create\",\"path\":\"app.test.thing/k\",\"cid\":\"a\",\"record\":{\"n\":1}}",
+        "{\"action\":\"delete\",\"path\":\"app.test.thing/k\"},{\"action\":\"create\",\"path\":"
+        "\"app.test.thing/k\",\"cid\":\"b\",\"record\":{\"n\":2}}",
+        "{\"action\":\"delete\",\"path\":\"app.test.thing/k\"}"};
+    static const int64_t sequences[] = {5, 4, 6};
+    harness_ops(batch, 1000, sequences[step], DID, 10, ops[step]);
+    struct entry *entry = &batch->entries[batch->batch.count - 1];
+    /* The commit's CID follows the rev in the harness; here it follows the sequence. */
+    const char *at = memmem(entry->data.data, entry->data.size, "bafycommit1", 11);
+    assert_non_null(at);
+    ((char *)(uintptr_t)at)[10] = (char)('0' + sequences[step]);
+}
+
+/* Bit i of `cut`: a new batch after the ith. */
+static void check_same_rev(const int order[3], unsigned cut)
+{
+    struct harness_batch *batch = harness_batch();
+    sink_postgres_query("TRUNCATE repos, standpipe_records");
+    for (unsigned i = 0; i < 3; i++) {
+        add_same_rev(batch, order[i]);
+        if (i == 2 || (cut & 1U << i) != 0) {
+            harness_run(batch);
+            batch = harness_batch();
+        }
+    }
+    assert_string_equal(sink_postgres_query(LIVE), "k=2");
+    assert_string_equal(sink_postgres_query("SELECT commit_cid FROM repos"), "bafycommit60");
+}
+
+static void of_two_commits_with_one_rev_the_same_wins_in_every_order_and_batch(void **state)
+{
+    (void)state;
+    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                     {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    for (int o = 0; o < 6; o++) {
+        for (unsigned cut = 0; cut < 4; cut++) {
+            check_same_rev(orders[o], cut);
+        }
+    }
+}
+
 static void a_delete_leaves_a_tombstone_that_a_late_create_respects(void **state)
 {
     (void)state;
@@ -270,6 +316,7 @@ int main(void)
         TEST(a_commit_becomes_a_record_and_a_repo),
         TEST(migrating_twice_changes_nothing),
         TEST(the_highest_revision_wins_in_every_order),
+        TEST(of_two_commits_with_one_rev_the_same_wins_in_every_order_and_batch),
         TEST(a_delete_leaves_a_tombstone_that_a_late_create_respects),
         TEST(a_replay_changes_no_row_in_its_epoch_nor_in_a_new_one),
         TEST(a_deletion_spares_what_came_later_in_every_order),
