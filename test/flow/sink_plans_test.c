@@ -43,28 +43,6 @@ static void wait_for(const char *sql)
 }
 
 /* What built the indexes has scanned the tables too, and tells so as late as it likes. */
-/* A backend tells its counts when it ends, a little after the sink has closed. */
-static void wait_for(const char *sql)
-{
-    uint64_t deadline_ms = clock_monotonic_ms() + 30000;
-    while (strcmp(sink_postgres_query(sql), "t") != 0) {
-        assert_true(clock_monotonic_ms() < deadline_ms);
-        (void)usleep(10000); /* between two looks at a fact, with a deadline */
-    }
-}
-
-/* What built the indexes has scanned the tables too, and tells so as late as it likes. */
-static int fresh(void **state)
-{
-    (void)state;
-    harness_reset();
-    wait_for("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'client backend' AND "
-             "pid <> pg_backend_pid()");
-    sink_postgres_query("SELECT pg_stat_reset()");
-    return 0;
-}
-
-/* What built the tables counts their indexes as scans, and tells it when it ends. */
 static int fresh(void **state)
 {
     (void)state;
