@@ -132,9 +132,11 @@ static struct slice op_fault(const struct event_op *op)
     if (op->collection.size == 0 || op->rkey.size == 0) {
         return SLICE("bad path");
     }
-    bool has_record = op->record.size > 0 && !slice_equals(op->record, SLICE("null"));
+    /* A block without a byte is there all the same: its `cbor` is empty, and not absent. */
+    bool has_block =
+        op->cbor.data != NULL || (op->record.size > 0 && !slice_equals(op->record, SLICE("null")));
     if (slice_equals(op->invalid, SLICE("missing block")) ||
-        (op->action != OP_DELETE && !has_record && op->cbor.size == 0)) {
+        (op->action != OP_DELETE && !has_block)) {
         return SLICE("missing block");
     }
     return slice_of(NULL, 0);
@@ -324,7 +326,7 @@ static int compare_rows(const void *left, const void *right, void *context)
 static void append_cbor(struct batch *batch, struct pg_array *column, struct slice base64)
 {
     buffer_clear(&batch->scratch);
-    if (base64.size > 0 && base64_decode(&batch->scratch, base64)) {
+    if (base64.data != NULL && base64_decode(&batch->scratch, base64)) {
         pg_array_append(column, buffer_slice(&batch->scratch));
     } else {
         pg_array_append_null(column);

@@ -75,8 +75,9 @@ static void append_commit(struct buffer *out, const struct event *event, const s
         buffer_append_string(out, ",\"record\":");
         buffer_append_slice(out, op->record);
     }
-    if (has_record) {
-        append_field(out, "cbor", op->cbor);
+    if (has_record && op->cbor.data != NULL) {
+        buffer_append_string(out, ",\"cbor\":");
+        json_append_string(out, op->cbor);
     }
     append_field(out, "invalid", op->invalid);
     buffer_append_string(out, "}]");

@@ -82,6 +82,12 @@ static const struct op_case op_cases[] = {
     {"{\"action\":\"create\",\"path\":\"app.test.thing/k\",\"cid\":\"c\",\"record\":null,"
      "\"cbor\":\"not base64!\"}",
      "2 0", ""},
+    {"{\"action\":\"create\",\"path\":\"app.test.thing/k\",\"cid\":\"c\",\"record\":null,"
+     "\"cbor\":\"\",\"invalid\":\"truncated\"}",
+     "2 0", ""},
+    {"{\"action\":\"create\",\"path\":\"app.test.thing/k\",\"cid\":\"c\\u0000\",\"record\":null,"
+     "\"cbor\":\"\",\"invalid\":\"truncated\"}",
+     "1 1", "refused by PostgreSQL 22021"},
 };
 
 static void a_nul_in_an_op_ends_as_a_row_or_a_letter_and_spares_its_sibling(void **state)
@@ -104,6 +110,20 @@ static void a_nul_in_an_op_ends_as_a_row_or_a_letter_and_spares_its_sibling(void
                                                 "WHERE data IS NULL AND frame IS NULL"),
                             "0");
     }
+}
+
+static void a_block_without_a_byte_is_kept_as_such(void **state)
+{
+    (void)state;
+    struct harness_batch *batch = harness_batch();
+    harness_ops(
+        batch, 1000, 1, DID, 10,
+        "{\"action\":\"create\",\"path\":\"app.test.thing/k\",\"cid\":\"c\",\"record\":null,"
+        "\"cbor\":\"\",\"invalid\":\"truncated\"}");
+    harness_run(batch);
+    assert_string_equal(sink_postgres_query("SELECT record_cbor::text || invalid FROM records"),
+                        "\\xtruncated");
+    assert_string_equal(sink_postgres_query("SELECT desynchronized FROM repos"), "f");
 }
 
 /* Whole events; each stands between two good commits of another repo. */
@@ -267,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_nul_in_an_op_ends_as_a_row_or_a_letter_and_spares_its_sibling),
+        TEST(a_block_without_a_byte_is_kept_as_such),
         TEST(a_nul_in_an_event_ends_as_a_row_or_a_letter_and_spares_its_neighbours),
         TEST(bytes_in_any_field_of_an_entry_are_kept_in_a_letter),
         TEST(a_letter_that_is_refused_is_reduced_and_its_siblings_are_rows),
