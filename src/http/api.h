@@ -1,6 +1,6 @@
 /*
  * API: /api/metrics, what the dashboard and the reference system's clients read.
- * Ownership: the caller's buffer. Threading: pure functions. Source: CONTRACT part 6.
+ * Ownership: the caller's buffer. Threading: pure functions. Source: the public contract, HTTP.
  */
 #ifndef HTTP_API_H
 #define HTTP_API_H

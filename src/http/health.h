@@ -1,7 +1,7 @@
 /*
  * Health: liveness is about the loops only, readiness about each dependency.
  * Ownership: the caller's response. Threading: pure functions.
- * Sources: CONTRACT part 6; /health and /ready have the shapes of the reference system.
+ * Sources: the public contract, HTTP; /health and /ready have the shapes of the reference system.
  */
 #ifndef HTTP_HEALTH_H
 #define HTTP_HEALTH_H

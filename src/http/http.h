@@ -8,7 +8,7 @@
  * Threading: the loop's thread only. SIGPIPE must be ignored by the process.
  * Memory: per connection one input of 16 KiB and one response of at most HTTP_RESPONSE_MAX_BYTES;
  * connections are capped, and so are answers that are still to come.
- * Source: CONTRACT part 6; RFC 9110 and 9112.
+ * Source: the public contract, HTTP; RFC 9110 and 9112.
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H

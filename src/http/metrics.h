@@ -7,7 +7,7 @@
  * No label has values that grow with the data: worker numbers, tables of the configuration and closed
  * sets only. A figure that is not known is left out; it is never shown as 0.
  * Ownership: the caller's buffer. Threading: pure functions.
- * Source: CONTRACT part 6; Prometheus, "Exposition formats" and "Metric and label naming".
+ * Source: the public contract, HTTP; Prometheus, "Exposition formats" and "Metric and label naming".
  */
 #ifndef HTTP_METRICS_H
 #define HTTP_METRICS_H

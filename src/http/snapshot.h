@@ -6,7 +6,7 @@
  * Zeroed before it is filled; what stays zero is "none" or "unknown", as each comment says. Figures
  * count from the start of the process, but for the ledger. Ownership: owned by the server; strings are
  * borrowed until the end of the request's handler. Threading: thread 0.
- * Sources: CONTRACT parts 1.5 and 6.
+ * Sources: the public contract, ledger and HTTP.
  */
 #ifndef HTTP_SNAPSHOT_H
 #define HTTP_SNAPSHOT_H
@@ -146,7 +146,7 @@ struct snapshot_worker {
 
 /* --- of the whole stream, kept across restarts --- */
 
-/* CONTRACT 1.5, in events, then in ops. */
+/* The ledger: in events, then in ops. */
 struct snapshot_ledger {
     bool is_known;
     uint64_t received, appended, duplicate, filtered, ignored, dead, waiting;
@@ -156,7 +156,7 @@ struct snapshot_ledger {
     uint64_t errors;                   /* events or ops that became dead letters */
 };
 
-/* What the equations of CONTRACT 1.5 leave over: received, and appended, less all that became of them.
+/* What the equations of the ledger leave over: received, and appended, less all that became of them.
  * 0 but for the moments between two counts. */
 int64_t ledger_unexplained_intake(const struct snapshot_ledger *ledger);
 int64_t ledger_unexplained_stream(const struct snapshot_ledger *ledger);

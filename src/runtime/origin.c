@@ -5,7 +5,7 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* DELIVERY rule 2: above every epoch that anybody knows, and not below the clock. */
+/* docs/delivery.md: above every epoch that anybody knows, and not below the clock. */
 static uint64_t next_epoch(const struct origin_facts *facts)
 {
     uint64_t epoch = max_u64(facts->now_ms, facts->last.epoch + 1);

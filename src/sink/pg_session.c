@@ -41,7 +41,7 @@ static const struct pg_statement set_session = {
 static const struct pg_statement set_transaction = {
     .sql = SETTINGS("true"), .types = value_types, .count = PG_SESSION_VALUES};
 
-/* DELIVERY 16: what is in force is asked for. */
+/* docs/delivery.md: what is in force is asked for. */
 static const struct pg_statement verify = {
     .sql = "SELECT current_setting('synchronous_commit'), current_setting('server_encoding')"};
 

@@ -1,5 +1,5 @@
 /*
- * SQLSTATE: what an error of PostgreSQL means for the batch that met it (CONTRACT part 5).
+ * SQLSTATE: what an error of PostgreSQL means for the batch that met it (docs/delivery.md).
  * Source: PostgreSQL documentation, appendix A. Threading: a pure function.
  */
 #ifndef SINK_SQLSTATE_H

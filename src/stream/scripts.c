@@ -25,7 +25,7 @@
     "end\n"                                                                                        \
     "local function same(found, expected) return (found or '') == expected end\n"
 
-/* A group from the first entry on. ENTRIESREAD (Redis 7) keeps its lag known (DELIVERY 6);
+/* A group from the first entry on. ENTRIESREAD (Redis 7) keeps its lag known (docs/delivery.md);
  * REDIS_VERSION_NUM exists from 7.0 on. Someone else having created it is success, and is looked at
  * first: a full Redis refuses XGROUP CREATE before it sees that nothing is to be done, and the readers
  * that could empty it would wait for ever. */
@@ -64,7 +64,7 @@
 
 /*
  * The committed mark of the groups that count (all, or the wanted ones), all in one moment: read one by one,
- * an entry delivered in between is under no mark at all (DELIVERY 5).
+ * an entry delivered in between is under no mark at all (docs/delivery.md).
  *   mark: the lowest of (first pending, excluded) and (last delivered, included) -> {id, is_excluded}
  *   nil where no group is there, or a wanted one is missing: then nothing is known to be committed.
  */
@@ -111,7 +111,7 @@ static const char find_text[] =
                 "return {last_id(KEYS[1]), meta[1], meta[2], meta[3]}\n";
 
 /*
- * begin: fixes host, epoch and first mark, only where all is as it was found (DELIVERY 1 to 3).
+ * begin: fixes host, epoch and first mark, only where all is as it was found (docs/delivery.md).
  *   KEYS stream, meta
  *   ARGV token, found last, found host, found epoch, found queued ('' where nil),
  *        host, epoch, queued, group
@@ -146,7 +146,7 @@ static const char begin_text[] = LUA_LAST_ID LUA_CREATE_GROUP LUA_COMPARE
     "return {1}\n";
 
 /*
- * append: compare-and-append (DELIVERY 1), all or nothing.
+ * append: compare-and-append (docs/delivery.md), all or nothing.
  *   KEYS stream, meta, ledger, dead letters, dead frames
  *   ARGV 1 token, 2 expected last, 3 host, 4 epoch, 5 expected queued, 6 new queued,
  *        7 duplicate, 8 filtered, 9 ignored, 10 events, 11 dead frames, 12 now (ms), 13 hashes kept,
@@ -209,12 +209,12 @@ static const char group_text[] =
                      "return is_new and 1 or 0\n";
 
 /*
- * acknowledge: XACK, then the counters, only for what XACK really took (DELIVERY 9).
+ * acknowledge: XACK, then the counters, only for what XACK really took (docs/delivery.md).
  *   KEYS stream, ledger, metrics
  *   ARGV 1 group, 2 dead entries, 3 written, 4 unchanged, 5 skipped, 6 dead ops,
  *        7 commits, 8 identities, 9 accounts, then the IDs     ->  taken
  * XACK is first and alone: it passes while Redis is full, and what follows a write passes too
- * (DELIVERY 4). A counter of a wrong type must not undo it: pcall. Where another consumer had taken
+ * (docs/delivery.md). A counter of a wrong type must not undo it: pcall. Where another consumer had taken
  * part of the batch, nobody can tell which: the counters get their share.
  */
 static const char acknowledge_text[] =
@@ -241,7 +241,7 @@ static const char acknowledge_text[] =
     "return taken\n";
 
 /*
- * heartbeat: the batch stays ours, only as far as it still is (DELIVERY 7: unchecked it steals back).
+ * heartbeat: the batch stays ours, only as far as it still is (docs/delivery.md: unchecked it steals back).
  *   KEYS stream   ARGV group, consumer, first ID, last ID, limit   ->  how many are still ours
  * JUSTID keeps the delivery count as it is.
  */
@@ -257,7 +257,7 @@ static const char heartbeat_text[] =
 
 /*
  * leave: deletes the consumer only where nothing is pending on it: what is, would never be
- * delivered again (DELIVERY 8).
+ * delivered again (docs/delivery.md).
  *   KEYS stream   ARGV group, consumer   ->  1 deleted, 0 kept
  */
 static const char leave_text[] =
@@ -275,7 +275,7 @@ static const char leave_text[] =
  *         10 idle ms of the oldest pending, 11 dead letters,
  *         12 ledger (in the order of struct stream_ledger), 13 metrics (total and by type),
  *         14 {host, epoch, queued} of the meta hash, of the same moment as the last ID }
- * Lag can be null, or 0 and wrong (DELIVERY 6), so it is believed only where it can be true: entries
+ * Lag can be null, or 0 and wrong (docs/delivery.md), so it is believed only where it can be true: entries
  * after the last delivered are counted by a bounded XRANGE, beyond the bound by the ledger.
  */
 static const char depth_text[] = LUA_COMPARE LUA_MARK
