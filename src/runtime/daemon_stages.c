@@ -1,0 +1,279 @@
+/* Wiring: opens each stage and joins what it says to the others. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "runtime/announcement.h"
+#include "runtime/daemon_private.h"
+
+enum {
+    LOOK_INTERVAL_MS = 1000,
+    LOOKS_PER_ANNOUNCEMENT = 5,
+    PROGRESS_INTERVAL_MS = 60000,
+};
+
+static void worker_on_closed(void *owner)
+{
+    daemon_proceed(owner);
+}
+
+/* ---- marks, depth, progress -------------------------------------------------------------------- */
+
+static void monitor_on_depth(void *owner, const struct stream_depth *depth)
+{
+    struct daemon *daemon = owner;
+    counters_add(daemon_ingest_counters(daemon), COUNTER_TRIMMED, depth->trimmed);
+    daemon->console_sources.depth = *depth;
+    daemon->console_sources.depth.host = slice_of(NULL, 0); /* borrowed for this call */
+    daemon->console_sources.depth_at_ms = clock_monotonic_ms();
+    marks_note_depth(&daemon->marks, depth);
+    progress_note_depth(&daemon->progress, depth);
+    depth_alert_note(&daemon->depth_alert, &daemon->config->alerts, depth->backlog,
+                     clock_monotonic_ms());
+    if (daemon->ingester != NULL) {
+        ingester_on_depth(daemon->ingester, depth);
+    }
+    if (daemon->state == DAEMON_SAVING) {
+        daemon_proceed(daemon);
+    }
+}
+
+static void look_on_time(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    if (daemon->ingester != NULL) {
+        ingester_before_look(daemon->ingester);
+    }
+    stream_monitor_look(daemon->monitor);
+    if (daemon->ingester != NULL && daemon->looks++ % LOOKS_PER_ANNOUNCEMENT == 0) {
+        announce(daemon->monitor, daemon->ingester, daemon->config->relay.url);
+    }
+}
+
+static void progress_on_time(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    progress_log(&daemon->progress, daemon->stats, daemon_thread_count(daemon) + 1);
+}
+
+/* ---- cursor store ------------------------------------------------------------------------------ */
+
+static void store_on_loaded(void *owner, const struct cursor_found *found)
+{
+    struct daemon *daemon = owner;
+    if (daemon->ingester != NULL) {
+        ingester_on_cursor_loaded(daemon->ingester, found);
+    }
+}
+
+static void store_on_saved(void *owner, const struct cursor_row *row)
+{
+    struct daemon *daemon = owner;
+    marks_note_saved(&daemon->marks, row);
+    if (daemon->ingester != NULL) {
+        ingester_on_cursor_saved(daemon->ingester, row);
+    }
+}
+
+static void store_on_closed(void *owner)
+{
+    struct daemon *daemon = owner;
+    daemon->cursor_store = NULL;
+    daemon_proceed(daemon);
+}
+
+static void monitor_on_closed(void *owner)
+{
+    struct daemon *daemon = owner;
+    daemon->monitor = NULL;
+    daemon->console_sources.monitor = NULL;
+    daemon_proceed(daemon);
+}
+
+static void ingester_on_closed(void *owner)
+{
+    struct daemon *daemon = owner;
+    daemon->ingester = NULL;
+    daemon->console_sources.ingester = NULL;
+    daemon_proceed(daemon);
+}
+
+static void courier_on_counted(void *owner, const struct dead_letter_depth *depth)
+{
+    struct daemon *daemon = owner;
+    const struct config_stream *limits = &daemon->config->stream;
+    bool are_too_many = depth->undecided >= limits->dead_letter_max ||
+                        depth->undecided_bytes >= limits->dead_letter_max_bytes;
+    daemon->console_sources.undecided_letters = depth->undecided;
+    daemon->console_sources.are_letters_too_many = are_too_many;
+    if (daemon->ingester != NULL) {
+        ingester_on_letters(daemon->ingester, are_too_many);
+    }
+}
+
+static void courier_on_closed(void *owner)
+{
+    struct daemon *daemon = owner;
+    daemon->courier = NULL;
+    daemon_proceed(daemon);
+}
+
+static void console_on_closed(void *owner)
+{
+    struct daemon *daemon = owner;
+    daemon->console = NULL;
+    daemon_proceed(daemon);
+}
+
+/* ---- starting ---------------------------------------------------------------------------------- */
+
+static void open_monitor(struct daemon *daemon)
+{
+    static const struct stream_monitor_callbacks callbacks = {
+        .on_depth = monitor_on_depth,
+        .on_closed = monitor_on_closed,
+    };
+    const struct config *config = daemon->config;
+    char name[sizeof(daemon->process_name) + 16];
+    (void)snprintf(name, sizeof(name), "%s-monitor", daemon->process_name);
+    struct stream_monitor_options options = {
+        .redis = {.url = config->redis.url,
+                  .client_name = name,
+                  .connect_timeout_ms = 5000,
+                  .reply_timeout_ms = 15000},
+        .keys = {.key = config->stream.key,
+                 .group = config->stream.group,
+                 .dead_letter_key = config->stream.dead_letter_key},
+        .interval_ms = 0, /* looks come from our timer */
+        .max_length = config->stream.max_length,
+        .trim_groups = (const char *const *)config->stream.trim_groups.items,
+        .trim_group_count = config->stream.trim_groups.count,
+    };
+    daemon->monitor = stream_monitor_open(&daemon->loop, &options, &callbacks, daemon);
+}
+
+static void open_ingester(struct daemon *daemon)
+{
+    static const struct ingester_callbacks callbacks = {.on_closed = ingester_on_closed};
+    struct ingester_options options = {
+        .config = daemon->config,
+        .cursor_store = daemon->cursor_store,
+        .marks = &daemon->marks,
+        .counters = daemon_ingest_counters(daemon),
+        .process_name = daemon->process_name,
+    };
+    if (daemon->config->ingest.mode != INGEST_NEVER) {
+        daemon->ingester = ingester_open(&daemon->loop, &options, &callbacks, daemon);
+    }
+}
+
+static void open_cursor_store(struct daemon *daemon)
+{
+    static const struct cursor_store_callbacks callbacks = {
+        .on_loaded = store_on_loaded,
+        .on_saved = store_on_saved,
+        .on_closed = store_on_closed,
+    };
+    struct cursor_store_options options = {
+        .conninfo = daemon->config->postgres.url,
+        .schema = daemon->config->postgres.schema,
+    };
+    daemon->cursor_store = cursor_store_open(&daemon->loop, &options, &callbacks, daemon);
+    marks_init(&daemon->marks, daemon->cursor_store, daemon->host.data);
+}
+
+static void open_workers(struct daemon *daemon)
+{
+    daemon->workforce = (struct workforce){
+        .loop = &daemon->loop,
+        .config = daemon->config,
+        .stats = daemon->stats,
+        .slot = daemon->slot.number,
+        .on_one_closed = worker_on_closed,
+        .owner = daemon,
+    };
+    workforce_open(&daemon->workforce);
+}
+
+static void open_courier(struct daemon *daemon)
+{
+    static const struct dead_letter_courier_callbacks callbacks = {
+        .on_counted = courier_on_counted,
+        .on_closed = courier_on_closed,
+    };
+    struct dead_letter_courier_options options = {.config = daemon->config,
+                                                  .process_name = daemon->process_name};
+    daemon->courier = dead_letter_courier_open(&daemon->loop, &options, &callbacks, daemon);
+}
+
+static void open_stages(struct daemon *daemon)
+{
+    daemon->state = DAEMON_RUNNING;
+    open_cursor_store(daemon);
+    open_workers(daemon);
+    open_monitor(daemon);
+    open_courier(daemon);
+    open_ingester(daemon);
+    daemon->console_sources.is_schema_ready = true;
+    daemon->console_sources.monitor = daemon->monitor;
+    daemon->console_sources.ingester = daemon->ingester;
+    (void)uv_timer_start(&daemon->look_timer, look_on_time, LOOK_INTERVAL_MS, LOOK_INTERVAL_MS);
+    (void)uv_timer_start(&daemon->progress_timer, progress_on_time, PROGRESS_INTERVAL_MS,
+                         PROGRESS_INTERVAL_MS);
+    log_info("standpipe", "running", LOG_TEXT("relay", daemon->host.data),
+             LOG_TEXT("stream", daemon->config->stream.key),
+             LOG_TEXT("group", daemon->config->stream.group),
+             LOG_INT("threads", daemon_thread_count(daemon)),
+             LOG_INT("pipelines", daemon->config->workers.pipelines),
+             LOG_INT("postgres_connections", daemon->config->postgres.connections),
+             LOG_TEXT("process", daemon->process_name));
+}
+
+static void schema_on_ready(void *owner)
+{
+    struct daemon *daemon = owner;
+    daemon->is_schema_open = false;
+    open_stages(daemon);
+}
+
+static void schema_on_closed(void *owner)
+{
+    struct daemon *daemon = owner;
+    daemon->is_schema_open = false;
+    daemon_proceed(daemon);
+}
+
+/* A port that is taken is no reason not to ingest: it is said, and tried again at the next start. */
+static void open_console(struct daemon *daemon)
+{
+    static const struct console_callbacks callbacks = {.on_closed = console_on_closed};
+    struct error error;
+    daemon->console_sources.config = daemon->config;
+    daemon->console_sources.workers = daemon->stats;
+    daemon->console_sources.worker_count = daemon_thread_count(daemon);
+    daemon->console_sources.marks = &daemon->marks;
+    if (daemon->config->http.listen[0] == '\0') {
+        return;
+    }
+    daemon->console =
+        console_open(&daemon->loop, &daemon->console_sources, &callbacks, daemon, &error);
+    if (daemon->console == NULL) {
+        log_error("http", "no page is served", LOG_TEXT("why", error.text),
+                  LOG_TEXT("listen", daemon->config->http.listen));
+    }
+}
+
+void daemon_start(struct daemon *daemon)
+{
+    open_console(daemon);
+    if (!daemon->config->postgres.migrate) {
+        open_stages(daemon);
+        return;
+    }
+    daemon->schema.owner = daemon;
+    daemon->schema.on_ready = schema_on_ready;
+    daemon->schema.on_closed = schema_on_closed;
+    daemon->is_schema_open = true;
+    schema_setup_start(&daemon->schema, &daemon->loop, daemon->config->postgres.url,
+                       daemon->config->postgres.schema);
+}
