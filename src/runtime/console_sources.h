@@ -1,0 +1,36 @@
+/*
+ * Console sources: what pages and alerts are made of; the daemon keeps it current.
+ * Ownership: embedded in the daemon; all pointers are borrowed. Threading: thread 0.
+ */
+#ifndef RUNTIME_CONSOLE_SOURCES_H
+#define RUNTIME_CONSOLE_SOURCES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "runtime/worker_stats.h"
+#include "stream/stream_monitor.h"
+
+struct ingester;
+struct marks;
+
+struct console_sources {
+    const struct config *config;
+    const struct worker_stats *workers; /* worker_count of them, then the ingester's */
+    unsigned worker_count;
+    const struct marks *marks;
+    const struct ingester *ingester; /* NULL: this process does not ingest */
+    struct stream_monitor *monitor;  /* NULL: not open */
+    struct stream_depth depth;       /* of the last look */
+    uint64_t depth_at_ms;            /* clock_monotonic_ms() of the last look; 0: none yet */
+    uint64_t undecided_letters;      /* rows of standpipe_dead_letters */
+    bool are_letters_too_many;
+    bool is_schema_ready;
+    bool is_draining;
+};
+
+/* The last look is young enough to say something of now. */
+bool console_look_is_fresh(const struct console_sources *sources);
+
+#endif

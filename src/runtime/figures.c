@@ -1,0 +1,169 @@
+#include "runtime/figures.h"
+
+#include "base/clock.h"
+#include "runtime/ingester.h"
+#include "runtime/marks.h"
+#include "runtime/pressure.h"
+#include "runtime/readiness.h"
+
+enum {
+    LOOK_FRESH_MS = 5000, /* an older look says nothing of now */
+    US_PER_SECOND = 1000000,
+};
+
+bool console_look_is_fresh(const struct console_sources *sources)
+{
+    return sources->depth_at_ms > 0 && clock_monotonic_ms() - sources->depth_at_ms < LOOK_FRESH_MS;
+}
+
+static uint64_t total(const struct console_sources *sources, enum counter which)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i <= sources->worker_count; i++) {
+        sum += counters_get(&sources->workers[i].counters, which);
+    }
+    return sum;
+}
+
+static void fill_relay(const struct console_sources *sources, struct metrics_snapshot *snapshot)
+{
+    struct snapshot_relay *relay = &snapshot->relay;
+    struct ingester_figures figures = {0};
+    if (sources->ingester == NULL) {
+        return;
+    }
+    ingester_figures(sources->ingester, &figures);
+    relay->url = sources->config->relay.url;
+    relay->is_connected = figures.is_connected;
+    relay->is_leader = figures.is_leader;
+    relay->is_paused[PAUSE_WRITER] = (figures.paused_for & PRESSURE_WRITER) != 0;
+    relay->is_paused[PAUSE_REDIS] = (figures.paused_for & PRESSURE_REDIS) != 0;
+    relay->is_paused[PAUSE_DEPTH] = (figures.paused_for & PRESSURE_DEPTH) != 0;
+    relay->frames = total(sources, COUNTER_FRAMES);
+    relay->bytes = figures.bytes;
+    relay->reconnects = figures.connects > 0 ? figures.connects - 1 : 0;
+    relay->gaps = total(sources, COUNTER_GAPS);
+    for (unsigned i = 0; i < FRAME_FAULT_COUNT; i++) {
+        relay->decode_errors[i] = figures.decode_errors[i];
+    }
+    relay->paused_us = figures.paused_us;
+    relay->sequence = (uint64_t)figures.sequence;
+    relay->queued_sequence = (uint64_t)sources->marks->queued.sequence;
+    relay->committed_sequence = sources->marks->saved > 0 ? (uint64_t)sources->marks->saved : 0;
+    relay->last_event_us = figures.last_event_us;
+    relay->certificate_expiry_us = figures.certificate_expiry * US_PER_SECOND;
+    snapshot->intake.waiting = figures.waiting;
+}
+
+static void fill_intake(const struct console_sources *sources, struct metrics_snapshot *snapshot)
+{
+    struct snapshot_intake *intake = &snapshot->intake;
+    uint64_t taken = total(sources, COUNTER_APPENDED);
+    intake->received = total(sources, COUNTER_FRAMES);
+    intake->appended = taken > intake->waiting ? taken - intake->waiting : 0;
+    intake->duplicate = total(sources, COUNTER_DUPLICATE);
+    intake->filtered = total(sources, COUNTER_FILTERED);
+    intake->ignored = total(sources, COUNTER_IGNORED);
+    intake->dead = total(sources, COUNTER_DECODE_DEAD);
+}
+
+static void fill_stream(const struct console_sources *sources, struct metrics_snapshot *snapshot)
+{
+    const struct stream_depth *depth = &sources->depth;
+    struct snapshot_stream *stream = &snapshot->stream;
+    stream->is_known = console_look_is_fresh(sources);
+    stream->length = depth->length;
+    stream->pending = depth->pending;
+    stream->undelivered = depth->undelivered;
+    stream->is_lag_known = depth->is_lag_known;
+    stream->oldest_pending_ms = depth->oldest_pending_ms;
+    stream->dead_letters = sources->undecided_letters;
+    stream->memory_bytes = depth->used_memory;
+    stream->memory_limit_bytes = depth->max_memory;
+}
+
+static void fill_ledger(const struct console_sources *sources, struct metrics_snapshot *snapshot)
+{
+    const struct stream_ledger *from = &sources->depth.ledger;
+    struct snapshot_ledger *to = &snapshot->ledger;
+    to->is_known = console_look_is_fresh(sources);
+    to->waiting = snapshot->intake.waiting;
+    to->received = from->received + to->waiting;
+    to->appended = from->appended;
+    to->duplicate = from->duplicate;
+    to->filtered = from->filtered;
+    to->ignored = from->ignored;
+    to->dead = from->dead_frames;
+    to->committed = from->committed;
+    to->dead_entries = from->dead_entries;
+    to->pending = sources->depth.pending;
+    to->undelivered = sources->depth.undelivered;
+    to->ops[ROW_WRITTEN] = from->written;
+    to->ops[ROW_UNCHANGED] = from->unchanged;
+    to->ops[ROW_SKIPPED] = from->skipped;
+    to->ops[ROW_DEAD] = from->dead_ops;
+    to->events[EVENT_COMMIT] = from->commits;
+    to->events[EVENT_IDENTITY] = from->identities;
+    to->events[EVENT_ACCOUNT] = from->accounts;
+    uint64_t named = from->commits + from->identities + from->accounts;
+    to->events[EVENT_SYNC] = from->events > named ? from->events - named : 0;
+    to->errors = from->dead_frames + from->dead_ops;
+}
+
+static void fill_worker(const struct worker_stats *stats, struct snapshot_worker *worker)
+{
+    uint64_t heartbeat_ms = worker_stats_get(stats, GAUGE_HEARTBEAT_MS);
+    worker->heartbeat_age_ms = heartbeat_ms > 0 ? clock_monotonic_ms() - heartbeat_ms : 0;
+    worker->loop_lag_us = worker_stats_get(stats, GAUGE_LOOP_LAG_US);
+    worker->committed = counters_get(&stats->counters, COUNTER_COMMITTED);
+    worker->in_flight = worker_stats_get(stats, GAUGE_IN_FLIGHT);
+    worker->postgres =
+        readiness_of_sink((enum sink_state)worker_stats_get(stats, GAUGE_SINK_STATE));
+}
+
+static void fill_workers(const struct console_sources *sources, struct metrics_snapshot *snapshot)
+{
+    struct snapshot_sink *sink = &snapshot->sink;
+    for (unsigned i = 0; i < sources->worker_count; i++) {
+        const struct worker_stats *stats = &sources->workers[i];
+        fill_worker(stats, &snapshot->workers[i]);
+        histogram_collect(&sink->batch_rows, &stats->batch_rows);
+        histogram_collect(&sink->batch_us, &stats->batch_us);
+        histogram_collect(&sink->event_commit_us, &stats->event_commit_us);
+        int64_t last_us = (int64_t)worker_stats_get(stats, GAUGE_LAST_COMMIT_US);
+        if (last_us > sink->last_commit_us) {
+            sink->last_commit_us = last_us;
+            sink->event_lag_us = worker_stats_get(stats, GAUGE_EVENT_LAG_US);
+        }
+    }
+    snapshot->worker_count = sources->worker_count;
+}
+
+static void fill_sink(const struct console_sources *sources, struct metrics_snapshot *snapshot)
+{
+    struct snapshot_sink *sink = &snapshot->sink;
+    sink->committed_entries[EVENT_COMMIT] = total(sources, COUNTER_COMMITS);
+    sink->committed_entries[EVENT_IDENTITY] = total(sources, COUNTER_IDENTITIES);
+    sink->committed_entries[EVENT_ACCOUNT] = total(sources, COUNTER_ACCOUNTS);
+    sink->committed_entries[EVENT_SYNC] = total(sources, COUNTER_SYNCS);
+    sink->claimed = total(sources, COUNTER_CLAIMED);
+    sink->trimmed = total(sources, COUNTER_TRIMMED);
+    sink->dead_entries = total(sources, COUNTER_DEAD_ENTRIES);
+    sink->table_count = 1;
+    sink->tables[0].name = "records";
+    sink->tables[0].rows[ROW_WRITTEN] = total(sources, COUNTER_WRITTEN);
+    sink->tables[0].rows[ROW_UNCHANGED] = total(sources, COUNTER_UNCHANGED);
+    sink->tables[0].rows[ROW_SKIPPED] = total(sources, COUNTER_SKIPPED);
+    sink->tables[0].rows[ROW_DEAD] = total(sources, COUNTER_DEAD);
+}
+
+void figures_fill(const struct console_sources *sources, struct metrics_snapshot *snapshot)
+{
+    snapshot->version = STANDPIPE_VERSION;
+    fill_relay(sources, snapshot);
+    fill_intake(sources, snapshot);
+    fill_stream(sources, snapshot);
+    fill_ledger(sources, snapshot);
+    fill_workers(sources, snapshot);
+    fill_sink(sources, snapshot);
+}

@@ -1,0 +1,168 @@
+#include "runtime/readiness.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "runtime/ingester.h"
+#include "runtime/pressure.h"
+
+enum {
+    REASON_SIZE = SNAPSHOT_REASON_SIZE
+};
+
+static void set_dependency(struct readiness *readiness, struct metrics_snapshot *snapshot,
+                           enum dependency which, enum dependency_state state, const char *reason)
+{
+    struct snapshot_dependency *dependency = &snapshot->dependencies[which];
+    if (readiness->states[which] != state || readiness->since_us[which] == 0) {
+        readiness->states[which] = state;
+        readiness->since_us[which] = clock_wall_us();
+    }
+    dependency->state = state;
+    dependency->since_us = readiness->since_us[which];
+    (void)snprintf(dependency->reason, REASON_SIZE, "%s", reason);
+}
+
+static void judge_relay(struct readiness *readiness, const struct console_sources *sources,
+                        struct metrics_snapshot *snapshot)
+{
+    struct ingester_figures figures = {0};
+    if (sources->ingester == NULL) {
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_READY,
+                       "this process does not ingest");
+        return;
+    }
+    ingester_figures(sources->ingester, &figures);
+    if (figures.is_stopped) {
+        char reason[REASON_SIZE];
+        (void)snprintf(reason, sizeof(reason), "stopped until an operator decides: %s",
+                       figures.why);
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_MISCONFIGURED, reason);
+    } else if (!figures.is_leader) {
+        bool is_asked = console_look_is_fresh(sources);
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY,
+                       is_asked ? DEPENDENCY_READY : DEPENDENCY_STARTING,
+                       is_asked ? "another process holds the ingest lease"
+                                : "the ingest lease could not be asked for yet");
+    } else if (figures.paused_for == PRESSURE_WRITER) { /* a burst: gone within moments */
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_CATCHING_UP,
+                       "events wait for their append");
+    } else if (figures.paused_for != 0) {
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_PAUSED,
+                       "reading waits: a bound is reached");
+    } else if (figures.is_connected) {
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_READY, "");
+    } else {
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY,
+                       figures.connects == 0 ? DEPENDENCY_STARTING : DEPENDENCY_AWAY,
+                       "the relay is not connected");
+    }
+}
+
+static void judge_redis(struct readiness *readiness, const struct console_sources *sources,
+                        struct metrics_snapshot *snapshot)
+{
+    if (sources->depth_at_ms == 0) {
+        set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_STARTING,
+                       "Redis has not answered yet");
+    } else if (console_look_is_fresh(sources)) {
+        set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_READY, "");
+    } else {
+        set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_AWAY,
+                       "Redis does not answer");
+    }
+}
+
+/* The worst state of all sinks; SINK_READY where each is. */
+static enum sink_state worst_sink(const struct console_sources *sources)
+{
+    enum sink_state worst = SINK_READY;
+    for (unsigned i = 0; i < sources->worker_count; i++) {
+        enum sink_state state =
+            (enum sink_state)worker_stats_get(&sources->workers[i], GAUGE_SINK_STATE);
+        if (state == SINK_MISCONFIGURED) {
+            return state;
+        }
+        if (state != SINK_READY && worst != SINK_AWAY) {
+            worst = state;
+        }
+    }
+    return worst;
+}
+
+enum dependency_state readiness_of_sink(enum sink_state state)
+{
+    switch (state) {
+    case SINK_CONNECTING:
+        return DEPENDENCY_STARTING;
+    case SINK_READY:
+        return DEPENDENCY_READY;
+    case SINK_AWAY:
+        return DEPENDENCY_AWAY;
+    case SINK_MISCONFIGURED:
+        return DEPENDENCY_MISCONFIGURED;
+    }
+    return DEPENDENCY_STARTING;
+}
+
+static void judge_postgres(struct readiness *readiness, const struct console_sources *sources,
+                           struct metrics_snapshot *snapshot)
+{
+    static const char *const reasons[] = {
+        [SINK_CONNECTING] = "not connected yet",
+        [SINK_READY] = "",
+        [SINK_AWAY] = "PostgreSQL is away or busy: batches are retried",
+        [SINK_MISCONFIGURED] = "PostgreSQL refuses the set-up: see the log",
+    };
+    bool is_ready = sources->is_schema_ready;
+    set_dependency(readiness, snapshot, DEPENDENCY_SCHEMA,
+                   is_ready ? DEPENDENCY_READY : DEPENDENCY_STARTING,
+                   is_ready ? "" : "the migrations have not run yet");
+    enum sink_state worst = is_ready ? worst_sink(sources) : SINK_CONNECTING;
+    set_dependency(readiness, snapshot, DEPENDENCY_POSTGRES, readiness_of_sink(worst),
+                   reasons[worst]);
+}
+
+static void judge_stream(struct readiness *readiness, const struct console_sources *sources,
+                         struct metrics_snapshot *snapshot)
+{
+    const struct config_stream *limits = &sources->config->stream;
+    const struct stream_depth *depth = &sources->depth;
+    if (sources->depth_at_ms == 0) {
+        set_dependency(readiness, snapshot, DEPENDENCY_BACKLOG, DEPENDENCY_STARTING, "");
+        set_dependency(readiness, snapshot, DEPENDENCY_DEAD_LETTERS, DEPENDENCY_STARTING, "");
+        return;
+    }
+    char reason[REASON_SIZE] = "";
+    enum dependency_state state = DEPENDENCY_READY;
+    if (depth->backlog >= limits->max_backlog) {
+        state = DEPENDENCY_PAUSED;
+    } else if (depth->backlog > sources->config->alerts.depth_warning) {
+        state = DEPENDENCY_CATCHING_UP;
+    }
+    if (state != DEPENDENCY_READY) {
+        (void)snprintf(reason, sizeof(reason), "%llu entries are not yet acknowledged",
+                       (unsigned long long)depth->backlog);
+    }
+    set_dependency(readiness, snapshot, DEPENDENCY_BACKLOG, state, reason);
+    bool is_full = sources->are_letters_too_many;
+    set_dependency(readiness, snapshot, DEPENDENCY_DEAD_LETTERS,
+                   is_full ? DEPENDENCY_PAUSED : DEPENDENCY_READY,
+                   is_full ? "too many dead letters are undecided" : "");
+}
+
+void readiness_judge(struct readiness *readiness, const struct console_sources *sources,
+                     struct metrics_snapshot *snapshot)
+{
+    judge_relay(readiness, sources, snapshot);
+    judge_redis(readiness, sources, snapshot);
+    judge_postgres(readiness, sources, snapshot);
+    judge_stream(readiness, sources, snapshot);
+    if (!sources->is_draining) {
+        return;
+    }
+    for (unsigned i = 0; i < DEPENDENCY_COUNT; i++) {
+        set_dependency(readiness, snapshot, (enum dependency)i, DEPENDENCY_DRAINING,
+                       "the process is stopping");
+    }
+}
