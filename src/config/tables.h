@@ -6,7 +6,8 @@
  *
  * Every table that we make has these columns first, in this order: uri (its key), did, rkey, cid, rev, created_at (the
  * record's createdAt), indexed_at (of its row in `records`). They stand in `columns` like the described ones, so
- * whoever writes a table knows nothing of them. A table of the user's own (`is_users`) has only the columns that its
+ * whoever writes a table knows nothing of them. Behind them PostgreSQL keeps sort_at, the earlier of created_at and
+ * indexed_at, by itself: it is no item of `columns`. A table of the user's own (`is_users`) has only the columns that its
  * section names; one of them has the source COLUMN_URI.
  *
  * Ownership: tables_parse() makes one allocation tree, tables_free() ends it; all strings are its own and terminated.
@@ -19,8 +20,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/slice.h"
+
+/* Of each table that we make. */
+#define TABLE_SORT_COLUMN "sort_at"
 
 enum column_type {
     COLUMN_TEXT,
@@ -82,8 +87,8 @@ struct table_column {
 };
 
 struct table_index {
-    char *name;      /* in PostgreSQL */
-    size_t *columns; /* by their place in `columns` */
+    char *name;     /* in PostgreSQL; says what it is: another definition has another name */
+    char **columns; /* names of columns, or TABLE_SORT_COLUMN */
     size_t column_count;
     bool is_unique;
     char *method; /* btree, gin, ... */
@@ -145,5 +150,10 @@ void tables_free(struct tables *tables); /* NULL is fine */
 /* The first table of `collection`; `*count` says how many follow each other. NULL: none. */
 const struct table *tables_find(const struct tables *tables, struct slice collection,
                                 size_t *count);
+/* What decides the rows of a table, or the numbers of a table of counts, always in the same words: it changed where
+ * these differ, and not by a comment or an index. */
+void tables_describe(const struct table *table, struct buffer *out);
+void tables_describe_counts(const struct tables *tables, const struct count_table *counts,
+                            struct buffer *out);
 
 #endif

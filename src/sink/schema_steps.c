@@ -110,10 +110,45 @@ static const char letters[] =
     "CREATE INDEX standpipe_dead_letters_unmirrored\n"
     "    ON standpipe_dead_letters (id) WHERE mirror_id IS NULL;\n";
 
+/* A deletion says at once what it removes; the rows go in bounded pieces, and until then `clearing` hides them: those
+ * below the floor, by the same rule as the statement that deletes them. The first condition stands apart so that the
+ * partial index serves it. repos_clearing is the list of what is still to be done. */
+static const char hidden_rows[] =
+    "ALTER TABLE repos ADD COLUMN clearing boolean NOT NULL DEFAULT false;\n"
+    "CREATE INDEX repos_hidden ON repos (did) WHERE NOT active OR clearing;\n"
+    "CREATE INDEX repos_clearing ON repos (did) WHERE clearing;\n"
+    "CREATE OR REPLACE VIEW records AS\n"
+    "    SELECT did, collection, rkey, cid, rev, record, seq, event_time, indexed_at, invalid, "
+    "record_cbor\n"
+    "    FROM standpipe_records AS r\n"
+    "    WHERE cid IS NOT NULL\n"
+    "      AND NOT EXISTS (SELECT FROM repos AS p WHERE p.did = r.did\n"
+    "          AND (NOT p.active OR p.clearing)\n"
+    "          AND (NOT p.active OR (r.rev < p.floor\n"
+    "              AND (r.rev <> '' OR coalesce(r.event_time < p.floor_time, true)))));\n"
+    "DROP INDEX repos_inactive;\n";
+
+/* What we made of each description (typed_schema.h): an object that is not in here is not ours to change or drop. A
+ * table that first appears beside stored records, or whose description changed, is not `filled` until it is rebuilt. */
+static const char tables[] =
+    "CREATE TABLE standpipe_tables (\n"
+    "    name text COLLATE \"C\" PRIMARY KEY,\n" /* of the view, the table of counts, the user's table */
+    "    kind text NOT NULL,\n"                  /* rows, counts or existing */
+    "    description text NOT NULL,\n"           /* what fills it */
+    "    columns text[] NOT NULL DEFAULT '{}',\n" /* that we made */
+    "    indexes text[] NOT NULL DEFAULT '{}',\n" /* that we made, or were about to make */
+    "    view_sql text,\n"                        /* that made the view as it is */
+    "    filled boolean NOT NULL,\n"
+    "    rebuild jsonb,\n" /* how far a rebuild has come; null: none is under way */
+    "    updated_at timestamptz NOT NULL DEFAULT now()\n"
+    ");\n";
+
 const struct schema_step schema_steps[] = {
     {"repos", repos},
     {"records", records},
     {"cursor and dead letters", bookkeeping},
     {"bounds and mirror of dead letters", letters},
+    {"rows hidden until they are cleared", hidden_rows},
+    {"typed tables", tables},
 };
 const int schema_step_count = sizeof(schema_steps) / sizeof(schema_steps[0]);
