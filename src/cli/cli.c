@@ -47,6 +47,24 @@ const struct cli_command cli_commands[] = {
      .arguments_min = 1,
      .arguments_max = SIZE_MAX,
      .run = cli_dead},
+    {.name = "cursor",
+     .synopsis = "show|set SEQ|import [-c FILE] [--set section.key=value]... [--dry-run] [--json]",
+     .sentence = "where ingestion goes on: shows it, sets it",
+     .details =
+         "show    the marks in PostgreSQL and in Redis, and what the next start does with them\n"
+         "set     the next start goes on after SEQ, a sequence of the relay in relay.url: the\n"
+         "        relay sends what comes after it once more, or what lies before it is left out;\n"
+         "        0: from the relay's oldest event. It opens a new epoch; the stream keeps what\n"
+         "        it holds, and an event that was applied changes nothing\n"
+         "import  the same with the cursor in the table firehose_cursor (service firehose) of the\n"
+         "        system before, which read the same relay; only while there is no mark of ours\n"
+         "Every process that ingests has to be stopped. --dry-run only says what would be.\n"
+         "Exit code 0: done; 1: refused, nothing was changed; 3: Redis or PostgreSQL could not\n"
+         "be reached.\n",
+     .accepted = OPTION_CONFIG | OPTION_DRY_RUN | OPTION_JSON,
+     .arguments_min = 1,
+     .arguments_max = 2,
+     .run = cli_cursor},
     {.name = "tail",
      .synopsis =
          "[-c FILE] [--set section.key=value]... [--from ID] [--collection NSID] [--follow]",
