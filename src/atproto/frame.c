@@ -413,6 +413,19 @@ enum parse_result frame_decoder_decode(struct frame_decoder *decoder, struct sli
     return PARSE_DONE;
 }
 
+bool frame_decoder_next_collection(const struct frame_decoder *decoder, size_t *index,
+                                   struct slice *collection)
+{
+    const struct frame_body *body = &decoder->body;
+    while (*index < body->op_count) {
+        *collection = frame_op_collection(&body->ops[(*index)++]);
+        if (collection_filter_matches(&decoder->options.filter, *collection)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *frame_fault_reason_name(enum frame_fault_reason reason)
 {
     static const char *const names[FRAME_FAULT_COUNT] = {

@@ -86,6 +86,10 @@ void frame_decoder_destroy(struct frame_decoder *decoder);
 enum parse_result frame_decoder_decode(struct frame_decoder *decoder, struct slice frame,
                                        struct frame_event *event, struct frame_fault *fault)
     __attribute__((warn_unused_result));
+/* Walks the collections of the last event's ops, a commit: from `*index` 0 until it says false. Of a bad
+ * path it is what stands before the first slash. Borrowed like the event. */
+bool frame_decoder_next_collection(const struct frame_decoder *decoder, size_t *index,
+                                   struct slice *collection);
 /* "header", "cbor", ...: the metric label of a reason. */
 const char *frame_fault_reason_name(enum frame_fault_reason reason);
 /* "commit", "identity", "account", "sync", "info", "error", "ignored". */

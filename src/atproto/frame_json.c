@@ -34,9 +34,9 @@ static void append_time_and_sequence(struct buffer *out, const struct frame_even
     buffer_append_byte(out, '}');
 }
 
-/* The collection that a filter asks about: of a bad path, what comes before its first slash. */
-static struct slice collection_of(struct slice path)
+struct slice frame_op_collection(const struct body_op *op)
 {
+    struct slice path = op->path;
     const char *slash = path.size == 0 ? NULL : memchr(path.data, '/', path.size);
     return slash == NULL ? path : slice_of(path.data, (size_t)(slash - path.data));
 }
@@ -98,7 +98,7 @@ static bool append_ops(const struct frame_json *json, const struct frame_body *b
 {
     for (size_t i = 0; i < body->op_count; i++) {
         const struct body_op *op = &body->ops[i];
-        if (!collection_filter_matches(json->filter, collection_of(op->path))) {
+        if (!collection_filter_matches(json->filter, frame_op_collection(op))) {
             event->filtered_ops++;
             continue;
         }

@@ -23,6 +23,8 @@ struct frame_json {
     const struct collection_filter *filter;
 };
 
+/* What stands before the first slash of an op's path; all of it where there is none. */
+struct slice frame_op_collection(const struct body_op *op);
 /* Appends a commit and counts its ops in `event`. False: it grew over FRAME_DATA_MAX_BYTES. */
 bool frame_json_append_commit(const struct frame_json *json, const struct frame_body *body,
                               struct frame_event *event) __attribute__((warn_unused_result));

@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "runtime/worker_stats.h"
+#include "sink/dead_letter_store.h"
 #include "stream/stream_monitor.h"
 
 struct ingester;
@@ -20,11 +21,12 @@ struct console_sources {
     const struct worker_stats *workers; /* worker_count of them, then the ingester's */
     unsigned worker_count;
     const struct marks *marks;
-    const struct ingester *ingester; /* NULL: this process does not ingest */
-    struct stream_monitor *monitor;  /* NULL: not open */
-    struct stream_depth depth;       /* of the last look */
-    uint64_t depth_at_ms;            /* clock_monotonic_ms() of the last look; 0: none yet */
-    uint64_t undecided_letters;      /* rows of standpipe_dead_letters */
+    const struct ingester *ingester;  /* NULL: this process does not ingest */
+    struct stream_monitor *monitor;   /* NULL: not open */
+    struct stream_depth depth;        /* of the last look */
+    uint64_t depth_at_ms;             /* clock_monotonic_ms() of the last look; 0: none yet */
+    uint64_t undecided_letters;       /* rows of standpipe_dead_letters */
+    struct dead_letter_count letters; /* of the last count: why they are there */
     bool are_letters_too_many;
     bool is_schema_ready;
     bool is_draining;

@@ -98,13 +98,15 @@ static void ingester_on_closed(void *owner)
     daemon_proceed(daemon);
 }
 
-static void courier_on_counted(void *owner, const struct dead_letter_depth *depth)
+static void courier_on_counted(void *owner, const struct dead_letter_depth *depth,
+                               const struct dead_letter_count *count)
 {
     struct daemon *daemon = owner;
     const struct config_stream *limits = &daemon->config->stream;
     bool are_too_many = depth->undecided >= limits->dead_letter_max ||
                         depth->undecided_bytes >= limits->dead_letter_max_bytes;
     daemon->console_sources.undecided_letters = depth->undecided;
+    daemon->console_sources.letters = *count;
     daemon->console_sources.are_letters_too_many = are_too_many;
     if (daemon->ingester != NULL) {
         ingester_on_letters(daemon->ingester, are_too_many);

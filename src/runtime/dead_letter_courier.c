@@ -340,14 +340,14 @@ static void mirror_on_forgotten(void *owner)
 
 /* ---- both -------------------------------------------------------------------------------------- */
 
-static void store_on_counted(void *owner, uint64_t letters, uint64_t bytes)
+static void store_on_counted(void *owner, const struct dead_letter_count *count)
 {
     struct dead_letter_courier *courier = owner;
     courier->depth = (struct dead_letter_depth){
-        .is_known = true, .undecided = letters, .undecided_bytes = bytes};
+        .is_known = true, .undecided = count->letters, .undecided_bytes = count->bytes};
     courier->next_count_ms = clock_monotonic_ms() + courier->count_interval_ms;
     if (courier->callbacks.on_counted != NULL) {
-        courier->callbacks.on_counted(courier->owner, &courier->depth);
+        courier->callbacks.on_counted(courier->owner, &courier->depth, count);
     }
     if (courier->state == COURIER_COUNTING) { /* the owner may have closed us */
         end_round(courier);

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "sink/dead_letter_store.h"
 
 struct uv_loop_s;
 struct dead_letter_courier;
@@ -38,8 +39,9 @@ struct dead_letter_depth {
 };
 
 struct dead_letter_courier_callbacks {
-    /* After each count; may be NULL. */
-    void (*on_counted)(void *owner, const struct dead_letter_depth *depth);
+    /* After each count; may be NULL. `count` is borrowed for the call. */
+    void (*on_counted)(void *owner, const struct dead_letter_depth *depth,
+                       const struct dead_letter_count *count);
     /* Last call. */
     void (*on_closed)(void *owner);
 };

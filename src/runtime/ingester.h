@@ -24,6 +24,7 @@
 struct uv_loop_s;
 struct ingester;
 struct marks;
+struct tally;
 
 struct ingester_options {
     const struct config *config;       /* borrowed */
@@ -50,8 +51,9 @@ struct ingester_figures {
     uint64_t waiting; /* events taken, not yet known to be stored */
     int64_t sequence; /* newest taken; 0: none */
     int64_t last_event_us;
-    int64_t certificate_expiry;    /* seconds since 1970; 0: none */
-    const uint64_t *decode_errors; /* FRAME_FAULT_COUNT of them, borrowed from the ingester */
+    int64_t certificate_expiry;      /* seconds since 1970; 0: none */
+    const uint64_t *decode_errors;   /* FRAME_FAULT_COUNT of them, borrowed from the ingester */
+    const struct tally *collections; /* borrowed from the ingester */
 };
 
 struct ingester *ingester_open(struct uv_loop_s *loop, const struct ingester_options *options,

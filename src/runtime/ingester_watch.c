@@ -97,6 +97,7 @@ void ingester_figures(const struct ingester *ingester, struct ingester_figures *
         .sequence = ingester->intake.sequence.last,
         .last_event_us = ingester->intake.last_event_us,
         .decode_errors = ingester->intake.decode_errors,
+        .collections = &ingester->intake.collections,
     };
     if (subscription != NULL) {
         struct subscription_counters counters = subscription_counters(subscription);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "atproto/frame.h"
+#include "atproto/syntax.h"
 #include "base/clock.h"
 #include "stream/stream_writer.h"
 
@@ -175,6 +176,19 @@ static enum intake_verdict note_regression(struct intake *intake, int64_t sequen
     return intake->accepts_reset ? INTAKE_RESET : INTAKE_STOP;
 }
 
+/* Only what is a collection may take a place of its own. */
+static void count_collections(struct intake *intake)
+{
+    struct tally *tally = &intake->collections;
+    struct slice name;
+    size_t index = 0;
+    while (frame_decoder_next_collection(intake->decoder, &index, &name)) {
+        if (!tally_add(tally, name)) {
+            tally_learn(tally, nsid_is_valid(name) ? name : SLICE(""));
+        }
+    }
+}
+
 static enum intake_verdict append_event(struct intake *intake, const struct frame_event *event)
 {
     struct stream_event appended = {
@@ -186,6 +200,9 @@ static enum intake_verdict append_event(struct intake *intake, const struct fram
         .sequence = event->sequence,
     };
     counters_add(intake->counters, COUNTER_APPENDED, 1);
+    if (event->type == FRAME_COMMIT) {
+        count_collections(intake);
+    }
     return room(stream_writer_append(intake->writer, &appended));
 }
 

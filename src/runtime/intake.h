@@ -18,6 +18,7 @@
 #include "config/config.h"
 #include "ingest/sequence.h"
 #include "runtime/counters.h"
+#include "runtime/tally.h"
 
 struct stream_writer;
 
@@ -41,7 +42,8 @@ struct intake {
     int64_t
         undecodable_reconnected_at; /* the last sequence at which 20 in a row reconnected, else -1 */
     uint64_t decode_errors[FRAME_FAULT_COUNT];
-    int64_t last_event_us; /* time of the newest event taken, since 1970; 0: none */
+    struct tally collections; /* of the ops of events taken */
+    int64_t last_event_us;    /* time of the newest event taken, since 1970; 0: none */
     struct log_limit bad_limit;
     struct log_limit gap_limit;
     struct log_limit words_limit;

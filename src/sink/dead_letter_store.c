@@ -1,5 +1,6 @@
 #include "sink/dead_letter_store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,7 @@ struct dead_letter_store {
     struct dead_letter_row rows[DEAD_LETTER_LOAD_MAX];
     int64_t gone[DEAD_LETTER_LOAD_MAX];
     size_t count; /* of rows or gone */
-    uint64_t letters, bytes;
+    struct dead_letter_count counted;
 };
 
 /* A copy that came back after Redis had forgotten the hash is told where it stands now. */
@@ -87,9 +88,20 @@ static const char note_sql[] = "UPDATE standpipe_dead_letters AS d SET mirror_id
                                " WHERE d.id = x.id AND d.mirror_id IS DISTINCT FROM x.mirror_id";
 static const char gone_sql[] = "SELECT id FROM unnest($1) AS x (id) WHERE NOT EXISTS (SELECT FROM"
                                " standpipe_dead_letters AS d WHERE d.id = x.id)";
+/* The sums are over all reasons, also those that LIMIT leaves out. */
 static const char count_sql[] =
-    "SELECT count(*), coalesce(sum(coalesce(octet_length(data), 0)"
-    " + coalesce(octet_length(frame), 0)), 0) FROM standpipe_dead_letters";
+    "SELECT sum(k.letters) OVER (), sum(k.bytes) OVER (), k.letters, left(k.reason, 60), d.id, "
+    "d.seq,"
+    " to_char(d.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
+    " left(d.type, 15), coalesce(d.collection, ''),"
+    " left(concat_ws(': ', d.sqlstate, d.detail), 120), left(coalesce(d.data, ''), 240)"
+    " FROM (SELECT reason, count(*) AS letters, max(id) AS newest, "
+    "sum(coalesce(octet_length(data), 0)"
+    " + coalesce(octet_length(frame), 0)) AS bytes FROM standpipe_dead_letters GROUP BY reason) AS "
+    "k"
+    " JOIN standpipe_dead_letters AS d ON d.id = k.newest ORDER BY k.letters DESC, k.reason LIMIT "
+    "12";
+_Static_assert(DEAD_LETTER_KINDS_MAX == 12, "count_sql says the same");
 
 static const uint32_t keep_types[] = {INTS, INTS, TEXTS, TEXTS, BYTES, TEXTS, TEXTS};
 static const uint32_t load_types[] = {INT};
@@ -170,6 +182,52 @@ static void read_gone(struct dead_letter_store *store, const struct pg_answer *a
     }
 }
 
+enum {
+    COUNT_ALL_LETTERS,
+    COUNT_ALL_BYTES,
+    COUNT_LETTERS,
+    COUNT_REASON,
+    COUNT_ID,
+    COUNT_SEQUENCE,
+    COUNT_TIME,
+    COUNT_TYPE,
+    COUNT_COLLECTION,
+    COUNT_ERROR,
+    COUNT_DATA
+};
+
+static uint64_t number_of(const struct pg_answer *answer, unsigned row, unsigned field)
+{
+    return strtoull(pg_answer_text(answer, row, field), NULL, 10);
+}
+
+#define COPY_TEXT(to, field)                                                                       \
+    (void)snprintf((to), sizeof(to), "%s", pg_answer_text(answer, row, field))
+
+static void read_kind(struct dead_letter_kind *kind, const struct pg_answer *answer, unsigned row)
+{
+    kind->letters = number_of(answer, row, COUNT_LETTERS);
+    COPY_TEXT(kind->reason, COUNT_REASON);
+    COPY_TEXT(kind->id, COUNT_ID);
+    COPY_TEXT(kind->seq, COUNT_SEQUENCE);
+    COPY_TEXT(kind->time, COUNT_TIME);
+    COPY_TEXT(kind->type, COUNT_TYPE);
+    COPY_TEXT(kind->collection, COUNT_COLLECTION);
+    COPY_TEXT(kind->error, COUNT_ERROR);
+    COPY_TEXT(kind->data, COUNT_DATA);
+}
+
+/* No row: no letter. */
+static void read_count(struct dead_letter_count *count, const struct pg_answer *answer)
+{
+    *count = (struct dead_letter_count){0};
+    for (unsigned i = 0; i < answer->rows && i < DEAD_LETTER_KINDS_MAX; i++) {
+        count->letters = number_of(answer, i, COUNT_ALL_LETTERS);
+        count->bytes = number_of(answer, i, COUNT_ALL_BYTES);
+        read_kind(&count->kinds[count->kind_count++], answer, i);
+    }
+}
+
 static void on_result(struct pg_request *request, unsigned query, const struct pg_answer *answer)
 {
     struct dead_letter_store *store = LIST_ENTRY(request, struct dead_letter_store, request);
@@ -186,8 +244,7 @@ static void on_result(struct pg_request *request, unsigned query, const struct p
         }
         return;
     case REQUEST_COUNT:
-        store->letters = strtoull(pg_answer_text(answer, 0, 0), NULL, 10);
-        store->bytes = strtoull(pg_answer_text(answer, 0, 1), NULL, 10);
+        read_count(&store->counted, answer);
         return;
     }
 }
@@ -208,7 +265,7 @@ static void tell(struct dead_letter_store *store, enum store_request request)
         callbacks->on_noted(store->owner, store->gone, store->count);
         return;
     case REQUEST_COUNT:
-        callbacks->on_counted(store->owner, store->letters, store->bytes);
+        callbacks->on_counted(store->owner, &store->counted);
         return;
     }
 }

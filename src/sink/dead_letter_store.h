@@ -4,7 +4,7 @@
  *   keep: frames of the dead-letter stream --> rows, once each by their hash
  *   load: rows that are not mirrored yet   --> on_loaded, in the order of their ids, bounded in bytes
  *   note: where the mirror of a row is     --> mirror_id; tells which rows are gone by now
- *   count: how many letters nobody has decided on, and their bytes
+ *   count: how many letters nobody has decided on, their bytes, and the commonest reasons with a sample of each
  *
  * Nothing is retried here: whoever asked asks again, and every request may run twice.
  * Ownership: heap; owns a PostgreSQL connection that reconnects by itself; freed after `on_closed`. What a request
@@ -25,7 +25,8 @@ struct uv_loop_s;
 struct dead_letter_store;
 
 enum {
-    DEAD_LETTER_LOAD_MAX = 64 /* rows of one on_loaded */
+    DEAD_LETTER_LOAD_MAX = 64, /* rows of one on_loaded */
+    DEAD_LETTER_KINDS_MAX = 12 /* reasons that are told apart */
 };
 
 /* A frame that could not be decoded, as it stands in the dead-letter stream. Anything in it may be garbage. */
@@ -44,6 +45,22 @@ struct dead_letter_row {
     struct slice time;  /* RFC 3339, of the row */
 };
 
+/* Why letters are there: one reason, how many have it, and the newest of them; texts are cut to fit. */
+struct dead_letter_kind {
+    uint64_t letters;
+    char reason[256];
+    char id[24], seq[24], time[32];
+    char type[64], collection[320];
+    char error[512];
+    char data[1024]; /* the start of it */
+};
+
+struct dead_letter_count {
+    uint64_t letters, bytes; /* of all */
+    unsigned kind_count;
+    struct dead_letter_kind kinds[DEAD_LETTER_KINDS_MAX]; /* the commonest first */
+};
+
 struct dead_letter_store_options {
     const char *conninfo; /* copied */
     const char *schema;   /* copied */
@@ -57,7 +74,7 @@ struct dead_letter_store_callbacks {
     void (*on_kept)(void *owner);
     void (*on_loaded)(void *owner, const struct dead_letter_row *rows, size_t count);
     void (*on_noted)(void *owner, const int64_t *gone, size_t count);
-    void (*on_counted)(void *owner, uint64_t letters, uint64_t bytes);
+    void (*on_counted)(void *owner, const struct dead_letter_count *count);
     void (*on_failed)(void *owner, const struct pg_failure *failure);
     void (*on_closed)(void *owner);
 };

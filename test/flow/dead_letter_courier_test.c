@@ -38,15 +38,18 @@ struct rig {
     struct config config;
     struct dead_letter_courier *courier;
     struct dead_letter_depth depth;
+    struct dead_letter_count count;
     bool is_closed;
 };
 
 /* ---- the courier ---- */
 
-static void on_counted(void *owner, const struct dead_letter_depth *depth)
+static void on_counted(void *owner, const struct dead_letter_depth *depth,
+                       const struct dead_letter_count *count)
 {
     struct rig *rig = owner;
     rig->depth = *depth;
+    rig->count = *count;
 }
 
 static void on_closed(void *owner)
@@ -331,6 +334,9 @@ static void what_nobody_has_decided_on_is_counted_without_the_lease(void **state
     stream_wait(&rig.loop, has_count, &rig);
     assert_int_equal(rig.depth.undecided_bytes, 3 * (int64_t)strlen("{\"n\":1}"));
     assert_int_equal(dead_letter_courier_depth(rig.courier).undecided, 3);
+    assert_int_equal(rig.count.kind_count, 1);
+    assert_int_equal(rig.count.kinds[0].letters, 3);
+    assert_string_equal(rig.count.kinds[0].data, "{\"n\":3}");
     assert_int_equal(unmirrored(), 3);
     close_courier(&rig);
 }

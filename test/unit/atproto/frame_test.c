@@ -263,6 +263,11 @@ static void a_filter_leaves_out_other_collections_and_counts_them(void **state)
     assert_int_equal(fixture->event.filtered_ops, 2);
     assert_contains(fixture->event.data,
                     "\"ops\":[{\"action\":\"delete\",\"path\":\"app.bsky.feed.like/b\"}],");
+    size_t index = 0;
+    struct slice collection;
+    assert_true(frame_decoder_next_collection(fixture->decoder, &index, &collection));
+    assert_true(slice_equals(collection, SLICE("app.bsky.feed.like")));
+    assert_false(frame_decoder_next_collection(fixture->decoder, &index, &collection));
 }
 
 static void refuses_field(struct fixture *fixture, const struct commit_spec *spec, const char *name)
