@@ -108,7 +108,6 @@ struct table {
         name; /* the view's, which users read; of a user's own table the table's itself, maybe schema.name */
     char *rows_name;  /* the table's: standpipe_<name>; of a user's own table `name` */
     char *collection; /* NSID */
-    bool is_users;    /* made by the user: never created, altered or dropped, and has no view */
     struct table_column *columns;
     size_t column_count;
     size_t key; /* the column with source COLUMN_URI */
@@ -117,6 +116,7 @@ struct table {
     struct table_count *counts;
     size_t count_count;
     unsigned line; /* of its section, for messages */
+    bool is_users; /* made by the user: never created, altered or dropped, and has no view */
 };
 
 /* A table of counts, gathered from all `count` lines that name it: `key` text primary key, then bigint columns. */
