@@ -53,7 +53,8 @@ static inline bool slice_starts_with(struct slice text, struct slice prefix)
 /* What is left after the first `count` bytes; `count` is at most `slice.size`. */
 static inline struct slice slice_skip(struct slice slice, size_t count)
 {
-    return slice_of(slice.data + count, slice.size - count);
+    /* NULL + 0 is undefined in C, if harmless. */
+    return slice_of(count > 0 ? slice.data + count : slice.data, slice.size - count);
 }
 
 #endif

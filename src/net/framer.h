@@ -36,9 +36,9 @@ struct framer_callbacks {
 struct framer *framer_create(size_t max_message_bytes, const struct framer_callbacks *callbacks,
                              void *owner);
 void framer_destroy(struct framer *framer);
-/* Decodes, `*consumed` bytes are taken: all of them, unless a pause came. False, with `error` set,
- * where the peer broke the protocol or a limit; our close frame is then flushed and nothing more can
- * be received. */
+/* Decodes, `*consumed` bytes are taken: all of them, unless a pause or the peer's close frame came. False,
+ * with `error` set, where the peer broke the protocol or a limit; our close frame is then flushed and
+ * nothing more can be received. */
 bool framer_receive(struct framer *framer, struct slice bytes, size_t *consumed,
                     struct error *error) __attribute__((warn_unused_result));
 /* No `on_message` until framer_resume(), and then only inside framer_receive(). */
