@@ -15,12 +15,14 @@
 
 struct ingester;
 struct marks;
+struct stream_watch;
 
 struct console_sources {
     const struct config *config;
     const struct worker_stats *workers; /* worker_count of them, then the ingester's */
     unsigned worker_count;
     const struct marks *marks;
+    const struct stream_watch *stream_watch;
     const struct ingester *ingester;  /* NULL: this process does not ingest */
     struct stream_monitor *monitor;   /* NULL: not open */
     struct stream_depth depth;        /* of the last look */

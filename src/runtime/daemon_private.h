@@ -17,6 +17,7 @@
 #include "runtime/marks.h"
 #include "runtime/progress.h"
 #include "runtime/schema_setup.h"
+#include "runtime/stream_watch.h"
 #include "runtime/workforce.h"
 #include "sink/cursor_store.h"
 #include "stream/stream_monitor.h"
@@ -56,6 +57,7 @@ struct daemon {
     struct dead_letter_courier *courier; /* NULL: not open */
     struct ingester *ingester;
     struct depth_alert depth_alert;
+    struct stream_watch stream_watch;
     struct progress progress;
     struct worker_stats *stats; /* one a worker, then the ingester's */
     struct console *console;    /* NULL: not open */

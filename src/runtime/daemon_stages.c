@@ -8,6 +8,7 @@
 
 enum {
     LOOK_INTERVAL_MS = 1000,
+    CONSUMER_IDLE_MS = 600000, /* of a process that never came back under its name */
     LOOKS_PER_ANNOUNCEMENT = 5,
     PROGRESS_INTERVAL_MS = 60000,
 };
@@ -25,9 +26,11 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
     counters_add(daemon_ingest_counters(daemon), COUNTER_TRIMMED, depth->trimmed);
     daemon->console_sources.depth = *depth;
     daemon->console_sources.depth.host = slice_of(NULL, 0); /* borrowed for this call */
+    daemon->console_sources.depth.group_count = 0;          /* likewise */
     daemon->console_sources.depth_at_ms = clock_monotonic_ms();
     marks_note_depth(&daemon->marks, depth);
     progress_note_depth(&daemon->progress, depth);
+    stream_watch_note(&daemon->stream_watch, depth, clock_monotonic_ms());
     depth_alert_note(&daemon->depth_alert, &daemon->config->alerts, depth->backlog,
                      clock_monotonic_ms());
     if (daemon->ingester != NULL) {
@@ -150,6 +153,7 @@ static void open_monitor(struct daemon *daemon)
         .max_length = config->stream.max_length,
         .trim_groups = (const char *const *)config->stream.trim_groups.items,
         .trim_group_count = config->stream.trim_groups.count,
+        .consumer_idle_ms = CONSUMER_IDLE_MS,
     };
     daemon->monitor = stream_monitor_open(&daemon->loop, &options, &callbacks, daemon);
 }
@@ -254,6 +258,7 @@ static void open_console(struct daemon *daemon)
     daemon->console_sources.workers = daemon->stats;
     daemon->console_sources.worker_count = daemon_thread_count(daemon);
     daemon->console_sources.marks = &daemon->marks;
+    daemon->console_sources.stream_watch = &daemon->stream_watch;
     if (daemon->config->http.listen[0] == '\0') {
         return;
     }

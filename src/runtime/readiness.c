@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "runtime/ingester.h"
 #include "runtime/pressure.h"
+#include "runtime/stream_watch.h"
 
 enum {
     REASON_SIZE = SNAPSHOT_REASON_SIZE
@@ -66,7 +67,8 @@ static void judge_redis(struct readiness *readiness, const struct console_source
         set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_STARTING,
                        "Redis has not answered yet");
     } else if (console_look_is_fresh(sources)) {
-        set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_READY, "");
+        set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_READY,
+                       sources->stream_watch->eviction);
     } else {
         set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_AWAY,
                        "Redis does not answer");
@@ -143,6 +145,9 @@ static void judge_stream(struct readiness *readiness, const struct console_sourc
     if (state != DEPENDENCY_READY) {
         (void)snprintf(reason, sizeof(reason), "%llu entries are not yet acknowledged",
                        (unsigned long long)depth->backlog);
+    } else if (sources->stream_watch->unread[0] != '\0') {
+        state = DEPENDENCY_CATCHING_UP; /* until Redis is full of what that group has not read */
+        (void)snprintf(reason, sizeof(reason), "%s", sources->stream_watch->unread);
     }
     set_dependency(readiness, snapshot, DEPENDENCY_BACKLOG, state, reason);
     bool is_full = sources->are_letters_too_many;

@@ -7,7 +7,11 @@
 
 #include "base/panic.h"
 #include "stream/redis_reply.h"
+#include "stream/stream_monitor.h"
 #include <openssl/evp.h>
+
+#define GROUPS_LIMIT "16"
+_Static_assert(STREAM_GROUPS_MAX == 16, "GROUPS_LIMIT says the same");
 
 /*
  * What Redis says about the stream; false where the key is gone. A wrong type is passed on as an error.
@@ -274,7 +278,9 @@ static const char leave_text[] =
  *         6 pending, 7 undelivered, 8 undelivered is exact (1/0), 9 lag is known (1/0),
  *         10 idle ms of the oldest pending, 11 dead letters,
  *         12 ledger (in the order of struct stream_ledger), 13 metrics (total and by type),
- *         14 {host, epoch, queued} of the meta hash, of the same moment as the last ID }
+ *         14 {host, epoch, queued} of the meta hash, of the same moment as the last ID,
+ *         15 {{name, is behind (1/0), ms since any of its consumers asked | -1}...} of the other groups
+ *            that hold trimming back, a wanted one that is missing too }
  * Lag can be null, or 0 and wrong (docs/delivery.md), so it is believed only where it can be true: entries
  * after the last delivered are counted by a bounded XRANGE, beyond the bound by the ledger.
  */
@@ -320,6 +326,27 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "    if oldest[1] then idle = oldest[1][3] end\n"
     "  end\n"
     "end\n"
+    "local others = {}\n"
+    "local function note(name)\n"
+    "  if name == ARGV[1] or #others >= " GROUPS_LIMIT " then return end\n"
+    "  local other = groups[name]\n"
+    "  local behind = not other or less(other['last-delivered-id'], last)\n"
+    "                 or tonumber(other.pending) > 0\n"
+    "  local idle = -1\n"
+    "  if behind and other then\n"
+    "    local consumers = redis.call('XINFO', 'CONSUMERS', KEYS[1], name)\n"
+    "    for i = 1, #consumers do\n"
+    "      local since = tonumber(fields(consumers[i]).idle)\n"
+    "      if idle < 0 or since < idle then idle = since end\n"
+    "    end\n"
+    "  end\n"
+    "  others[#others + 1] = {name, behind and 1 or 0, idle}\n"
+    "end\n"
+    "if ARGV[3] then\n"
+    "  for i = 3, #ARGV do note(ARGV[i]) end\n"
+    "else\n"
+    "  for name in pairs(groups) do note(name) end\n"
+    "end\n"
     "return {length, first, last, mark and mark[1] or false, mark and mark[2] and 1 or 0, "
     "pending,\n"
     "        undelivered, exact, known, idle, dead,\n"
@@ -328,7 +355,27 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "                   'dead_frames', 'committed', 'dead', 'ops_written', 'ops_unchanged',\n"
     "                   'ops_skipped', 'ops_dead'),\n"
     "        redis.call('HMGET', KEYS[4], 'totalEvents', '#commit', '#identity', '#account'),\n"
-    "        redis.call('HMGET', KEYS[5], 'host', 'epoch', 'queued')}\n";
+    "        redis.call('HMGET', KEYS[5], 'host', 'epoch', 'queued'), others}\n";
+
+/*
+ * sweep: consumers of processes that never came back under their name (a pod that was renamed) are deleted,
+ * only where nothing is pending on them: what is, is claimed first.
+ *   KEYS stream   ARGV group, ms since it asked last, limit a call   ->  how many were deleted
+ */
+static const char sweep_text[] =
+    "local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])\n"
+    "if consumers.err then return 0 end\n"
+    "local deleted = 0\n"
+    "for i = 1, #consumers do\n"
+    "  local consumer = {}\n"
+    "  for j = 1, #consumers[i], 2 do consumer[consumers[i][j]] = consumers[i][j + 1] end\n"
+    "  if tonumber(consumer.pending) == 0 and tonumber(consumer.idle) >= tonumber(ARGV[2])\n"
+    "     and deleted < tonumber(ARGV[3]) then\n"
+    "    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)\n"
+    "    deleted = deleted + 1\n"
+    "  end\n"
+    "end\n"
+    "return deleted\n";
 
 /*
  * trim: removes whole nodes of entries that every group that counts has acknowledged. Mark and XTRIM are
@@ -375,6 +422,7 @@ static struct script scripts[SCRIPT_COUNT] = {
     [SCRIPT_HEARTBEAT] = {.text = {heartbeat_text, sizeof(heartbeat_text) - 1}},
     [SCRIPT_LEAVE] = {.text = {leave_text, sizeof(leave_text) - 1}},
     [SCRIPT_DEPTH] = {.text = {depth_text, sizeof(depth_text) - 1}},
+    [SCRIPT_SWEEP] = {.text = {sweep_text, sizeof(sweep_text) - 1}},
     [SCRIPT_TRIM] = {.text = {trim_text, sizeof(trim_text) - 1}},
     [SCRIPT_LEASE] = {.text = {lease_text, sizeof(lease_text) - 1}},
     [SCRIPT_RELEASE] = {.text = {release_text, sizeof(release_text) - 1}},

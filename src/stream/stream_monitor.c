@@ -1,5 +1,6 @@
 #include "stream/stream_monitor.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,9 @@ enum {
     TRIM_LIMIT = 10000,  /* entries a call, so that Redis is never held up for long */
     MEMORY_PERCENT = 85, /* of maxmemory: the replay window is given up */
     PERCENT = 100,
-    FIXED_ARGUMENTS = 2
+    FIXED_ARGUMENTS = 2,
+    SWEEP_INTERVAL_MS = 60000,
+    SWEEP_LIMIT = 100 /* consumers a call */
 };
 
 struct stream_monitor {
@@ -32,7 +35,11 @@ struct stream_monitor {
     uv_timer_t timer;
     bool is_timer_closed;
     struct script_call call; /* depth, then trim */
+    struct script_call sweep;
+    uint64_t consumer_idle_ms;
+    uint64_t next_sweep_ms; /* by the loop's clock */
     struct stream_depth depth;
+    struct stream_group groups[STREAM_GROUPS_MAX];
     uint64_t trimmed; /* since the last on_depth */
     struct log_limit error_limit;
     bool is_looking; /* from the first command to the last trim */
@@ -149,7 +156,8 @@ enum depth_element {
     DEPTH_DEAD_LETTERS,
     DEPTH_LEDGER,
     DEPTH_METRICS,
-    DEPTH_META
+    DEPTH_META,
+    DEPTH_GROUPS
 };
 
 static uint64_t element_number(const struct redisReply *reply, enum depth_element element)
@@ -226,6 +234,21 @@ static void read_depth(struct stream_depth *depth, const struct redisReply *repl
     read_meta(depth, reply_element(reply, DEPTH_META));
 }
 
+static void read_groups(struct stream_monitor *monitor, const struct redisReply *list)
+{
+    size_t count = reply_count(list);
+    monitor->depth.groups = monitor->groups;
+    monitor->depth.group_count = count < STREAM_GROUPS_MAX ? count : STREAM_GROUPS_MAX;
+    for (size_t i = 0; i < monitor->depth.group_count; i++) {
+        const struct redisReply *group = reply_element(list, i);
+        monitor->groups[i] = (struct stream_group){
+            .name = reply_text(reply_element(group, 0)),
+            .is_behind = reply_number(reply_element(group, 1)) == 1,
+            .idle_ms = reply_number(reply_element(group, 2)),
+        };
+    }
+}
+
 static void on_depth(void *owner, struct redisReply *reply)
 {
     struct stream_monitor *monitor = owner;
@@ -237,6 +260,7 @@ static void on_depth(void *owner, struct redisReply *reply)
         return;
     }
     read_depth(&monitor->depth, reply);
+    read_groups(monitor, reply_element(reply, DEPTH_GROUPS));
     monitor->depth.trimmed = monitor->trimmed;
     monitor->trimmed = 0;
     if (!monitor->is_closing) {
@@ -258,12 +282,54 @@ static uint64_t info_number(struct slice info, const char *name)
     return found == NULL ? 0 : strtoull(found + strlen(name), NULL, 10);
 }
 
+static void read_policy(struct stream_depth *depth, struct slice info)
+{
+    static const char name[] = "maxmemory_policy:";
+    const char *found = info.size == 0 ? NULL : memmem(info.data, info.size, name, strlen(name));
+    const char *value = found == NULL ? "" : found + strlen(name);
+    size_t size = strcspn(value, "\r\n"); /* ends with a zero byte, as above */
+    (void)snprintf(depth->eviction_policy, sizeof(depth->eviction_policy), "%.*s", (int)size,
+                   value);
+}
+
 static void on_memory(void *owner, struct redisReply *reply)
 {
     struct stream_monitor *monitor = owner;
     struct slice info = reply_text(reply);
     monitor->depth.used_memory = info_number(info, "used_memory:");
     monitor->depth.max_memory = info_number(info, "maxmemory:");
+    read_policy(&monitor->depth, info);
+}
+
+/* -- consumers that were left behind -- */
+
+static void on_swept(void *owner, struct redisReply *reply)
+{
+    struct stream_monitor *monitor = owner;
+    int64_t deleted = reply_number(reply);
+    if (reply_is_error(reply)) {
+        log_refusal(monitor, reply);
+    } else if (deleted > 0) {
+        log_info("stream_monitor", "removed consumers that were idle and had nothing pending",
+                 LOG_INT("consumers", deleted), LOG_TEXT("group", monitor->keys.group));
+    }
+}
+
+/* Beside a look: what is not answered is asked again with a later one. */
+static void sweep(struct stream_monitor *monitor)
+{
+    const struct slice key = slice_from_string(monitor->keys.key);
+    uint64_t now_ms = uv_now(monitor->timer.loop);
+    if (monitor->consumer_idle_ms == 0 || monitor->sweep.is_sent ||
+        now_ms < monitor->next_sweep_ms) {
+        return;
+    }
+    monitor->next_sweep_ms = now_ms + SWEEP_INTERVAL_MS;
+    script_call_begin(&monitor->sweep, SCRIPT_SWEEP, &key, 1, 3);
+    script_call_argument(&monitor->sweep, slice_from_string(monitor->keys.group));
+    script_call_number(&monitor->sweep, (int64_t)monitor->consumer_idle_ms);
+    script_call_number(&monitor->sweep, SWEEP_LIMIT);
+    (void)script_call_send(&monitor->sweep, monitor->redis, on_swept, monitor);
 }
 
 static void send_look(struct stream_monitor *monitor)
@@ -284,6 +350,7 @@ static void send_look(struct stream_monitor *monitor)
                    script_call_send(&monitor->call, monitor->redis, on_depth, monitor);
     monitor->is_looking = is_sent;
     monitor->look_due = !is_sent;
+    sweep(monitor);
 }
 
 /* -- for programs beside us -- */
@@ -320,6 +387,7 @@ static void destroy(struct stream_monitor *monitor)
     struct stream_monitor_callbacks callbacks = monitor->callbacks;
     void *owner = monitor->owner;
     script_call_deinit(&monitor->call);
+    script_call_deinit(&monitor->sweep);
     free(monitor->ledger_key);
     free(monitor->meta_key);
     free(monitor);
@@ -402,6 +470,7 @@ struct stream_monitor *stream_monitor_open(struct uv_loop_s *loop,
     monitor->max_length = options->max_length;
     monitor->trim_groups = options->trim_groups;
     monitor->trim_group_count = options->trim_group_count;
+    monitor->consumer_idle_ms = options->consumer_idle_ms;
     monitor->callbacks = *callbacks;
     monitor->owner = owner;
     monitor->timer.data = monitor;

@@ -27,6 +27,8 @@ struct stream_monitor_options {
     uint64_t max_length;
     const char *const *trim_groups; /* borrowed; none: all */
     size_t trim_group_count;
+    /* Consumers of our group that asked for nothing for so long and have nothing pending are deleted. 0: never. */
+    uint64_t consumer_idle_ms;
 };
 
 /* Counters that outlive processes (<stream key>:ledger and cluster:metrics). */
@@ -35,6 +37,20 @@ struct stream_ledger {
     uint64_t committed, dead_entries;                                       /* entries */
     uint64_t written, unchanged, skipped, dead_ops;                         /* ops */
     uint64_t events, commits, identities, accounts; /* entries acknowledged, in all and by type */
+};
+
+enum {
+    STREAM_GROUPS_MAX = 16, /* other groups that one look tells of */
+    STREAM_POLICY_SIZE = 24
+};
+
+/* Another group whose acknowledgement trimming waits for. */
+struct stream_group {
+    struct slice name;
+    bool
+        is_behind; /* something is not delivered to it or not acknowledged; also where it is missing */
+    int64_t
+        idle_ms; /* since any of its consumers asked for entries; -1: it has none, or is not behind */
 };
 
 struct stream_depth {
@@ -48,13 +64,16 @@ struct stream_depth {
     struct position first, last; /* of the stream */
     struct position committed;   /* all at or below it is acknowledged by every group */
     bool has_committed;
-    uint64_t dead_letters;            /* XLEN of the mirror */
-    uint64_t used_memory, max_memory; /* bytes; max 0: no limit */
-    uint64_t trimmed;                 /* entries since the last call */
+    uint64_t dead_letters;                    /* XLEN of the mirror */
+    uint64_t used_memory, max_memory;         /* bytes; max 0: no limit */
+    char eviction_policy[STREAM_POLICY_SIZE]; /* Redis' maxmemory-policy; "": unknown */
+    uint64_t trimmed;                         /* entries since the last call */
     struct stream_ledger ledger;
     bool has_meta;          /* the meta hash is there, read in the same moment as `last` */
     struct position queued; /* of the meta hash */
     struct slice host;      /* of the meta hash; borrowed for the callback */
+    const struct stream_group *groups; /* borrowed for the callback */
+    size_t group_count;
 };
 
 /* An entry of the dead-letter stream; all borrowed for the call. */

@@ -1,4 +1,6 @@
 """Many processes share one group: all write, one ingests, the result is that of one."""
+import psycopg
+
 from harness.journal import start_journal, written_twice
 from harness.waiting import wait_until
 
@@ -33,6 +35,23 @@ def test_the_other_ingests_on_when_the_leader_is_killed(setup, start_relay, gene
     setup.wait_drained(generated.last_sequence)
     assert two.terminate() == 0
     assert generated.differences(setup.database) == []
+
+
+def test_what_a_pod_held_that_never_comes_back_under_its_name_is_taken_over(setup, start_relay, generated):
+    setup.relay = start_relay(generated.frames, "--rate", 500)
+    assert setup.command("migrate").returncode == 0
+    start_journal(setup.database)
+    old = setup.run("pod-6f7d8", relay__cursor="oldest")
+    wait_until(lambda: setup.queued() > 100, "it ingests", 30, [old.process])
+    with psycopg.connect(setup.database.conninfo) as holder:
+        holder.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
+        wait_until(lambda: setup.progress()[3] > 0, "it holds entries", 30, [old.process])
+        old.kill()
+    new = setup.run("pod-9c2b4")
+    setup.wait_drained(generated.last_sequence)
+    assert new.terminate() == 0
+    assert generated.differences(setup.database) == []
+    assert written_twice(setup.database) == []
 
 
 def test_a_worker_alone_reads_no_relay(setup, start_relay, generated):

@@ -18,7 +18,8 @@
 enum {
     CONNECT_MS = 3000,
     REPLY_MS = 3000,
-    LEASE_MS = 300
+    LEASE_MS = 300,
+    CONSUMER_IDLE_MS = 200
 };
 
 struct rig {
@@ -27,6 +28,8 @@ struct rig {
     struct stream_depth depth;
     unsigned looks;
     uint64_t trimmed;
+    struct stream_group group; /* the first other one */
+    char group_name[32];
     bool is_closed;
 };
 
@@ -34,6 +37,11 @@ static void on_depth(void *owner, const struct stream_depth *depth)
 {
     struct rig *rig = owner;
     rig->depth = *depth;
+    if (depth->group_count > 0) {
+        rig->group = depth->groups[0];
+        (void)snprintf(rig->group_name, sizeof(rig->group_name), "%.*s",
+                       SLICE_ARGS(rig->group.name));
+    }
     rig->trimmed += depth->trimmed;
     rig->looks++;
 }
@@ -56,6 +64,7 @@ static void rig_open(struct rig *rig, uint64_t max_length, const char *const *gr
         .max_length = max_length,
         .trim_groups = groups,
         .trim_group_count = count,
+        .consumer_idle_ms = CONSUMER_IDLE_MS,
     };
     *rig = (struct rig){0};
     assert_int_equal(uv_loop_init(&rig->loop), 0);
@@ -235,6 +244,90 @@ static void a_full_redis_gives_up_the_replay_window(void **state)
     rig_close(&rig);
 }
 
+static void the_other_groups_are_told_of_with_who_reads_them(void **state)
+{
+    (void)state;
+    static const char *const missing[] = {"nobody"};
+    struct rig rig;
+    prepare(10);
+    freeReplyObject(stream_server_call("XGROUP CREATE events other 0"));
+    rig_open(&rig, 1000, NULL, 0);
+    look(&rig);
+    assert_int_equal(rig.depth.group_count, 1);
+    assert_string_equal(rig.group_name, "other");
+    assert_true(rig.group.is_behind);
+    assert_int_equal(rig.group.idle_ms, -1); /* nobody ever read it */
+    read_and_acknowledge("other", 10, 9);
+    look(&rig);
+    assert_true(rig.group.is_behind); /* one is pending */
+    assert_in_range(rig.group.idle_ms, 0, 60000);
+    freeReplyObject(stream_server_call("XACK events other 7-10"));
+    look(&rig);
+    assert_false(rig.group.is_behind);
+    rig_close(&rig);
+    rig_open(&rig, 1000, missing, 1); /* it holds trimming back as well */
+    look(&rig);
+    assert_int_equal(rig.depth.group_count, 1);
+    assert_string_equal(rig.group_name, "nobody");
+    assert_true(rig.group.is_behind);
+    assert_int_equal(rig.group.idle_ms, -1);
+    rig_close(&rig);
+}
+
+static void the_eviction_policy_is_told(void **state)
+{
+    (void)state;
+    struct rig rig;
+    prepare(1);
+    rig_open(&rig, 1000, NULL, 0);
+    look(&rig);
+    assert_string_equal(rig.depth.eviction_policy, "noeviction");
+    freeReplyObject(stream_server_call("CONFIG SET maxmemory-policy allkeys-lru"));
+    look(&rig);
+    assert_string_equal(rig.depth.eviction_policy, "allkeys-lru");
+    freeReplyObject(stream_server_call("CONFIG SET maxmemory-policy noeviction"));
+    rig_close(&rig);
+}
+
+static int64_t idle_of_first_consumer(void)
+{
+    redisReply *reply = stream_server_call("XINFO CONSUMERS events group");
+    int64_t idle = reply->elements > 0 ? reply->element[0]->element[5]->integer : -1;
+    freeReplyObject(reply);
+    return idle;
+}
+
+static bool are_idle(void *data)
+{
+    (void)data;
+    return idle_of_first_consumer() > CONSUMER_IDLE_MS;
+}
+
+static bool is_swept(void *data)
+{
+    (void)data;
+    redisReply *reply = stream_server_call("XINFO CONSUMERS events group");
+    bool is_one_left = reply->elements == 1;
+    freeReplyObject(reply);
+    return is_one_left;
+}
+
+/* As after a pod was renamed: what the old name had pending is claimed, then the name goes. */
+static void consumers_that_are_idle_and_empty_go_and_those_with_entries_stay(void **state)
+{
+    (void)state;
+    struct rig rig;
+    prepare(2);
+    freeReplyObject(stream_server_call("XGROUP CREATECONSUMER events group empty"));
+    freeReplyObject(stream_server_call("XREADGROUP GROUP group holds COUNT 1 STREAMS events >"));
+    rig_open(&rig, 1000, NULL, 0);
+    stream_wait(&rig.loop, are_idle, NULL);
+    look(&rig);
+    stream_wait(&rig.loop, is_swept, NULL);
+    assert_int_equal(stream_server_number("XGROUP DELCONSUMER events group holds"), 1);
+    rig_close(&rig);
+}
+
 /* -- the lease -- */
 
 struct holder {
@@ -391,6 +484,9 @@ int main(void)
         cmocka_unit_test(trimming_keeps_the_replay_window_and_stops_there),
         cmocka_unit_test(only_the_wanted_groups_hold_trimming_back_and_ours_always_does),
         cmocka_unit_test(a_full_redis_gives_up_the_replay_window),
+        cmocka_unit_test(the_other_groups_are_told_of_with_who_reads_them),
+        cmocka_unit_test(the_eviction_policy_is_told),
+        cmocka_unit_test(consumers_that_are_idle_and_empty_go_and_those_with_entries_stay),
         cmocka_unit_test(one_of_two_holds_the_lease_and_a_release_hands_it_over),
         cmocka_unit_test(a_lease_is_renewed_for_as_long_as_it_is_wanted),
         cmocka_unit_test(a_dead_holder_s_lease_runs_out),
