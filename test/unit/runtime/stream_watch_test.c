@@ -10,6 +10,7 @@
 
 enum {
     HOUR_MS = STREAM_WATCH_UNREAD_MS,
+    TWO_HOURS_MS = 2 * HOUR_MS,
     START_MS = 1000
 };
 
@@ -46,7 +47,7 @@ static void a_group_that_has_read_all_is_never_named(void **state)
 {
     (void)state;
     look("search", false, -1, START_MS);
-    look("search", false, -1, START_MS + 2 * HOUR_MS);
+    look("search", false, -1, START_MS + TWO_HOURS_MS);
     assert_string_equal(watch.unread, "");
 }
 
@@ -55,12 +56,12 @@ static void without_a_consumer_the_hour_counts_from_when_it_was_seen_behind(void
     (void)state;
     look("search", false, -1, START_MS);
     look("search", true, -1, START_MS + HOUR_MS);
-    look("search", true, -1, START_MS + 2 * HOUR_MS - 1);
+    look("search", true, -1, START_MS + TWO_HOURS_MS - 1);
     assert_string_equal(watch.unread, "");
-    look("search", true, -1, START_MS + 2 * HOUR_MS);
+    look("search", true, -1, START_MS + TWO_HOURS_MS);
     assert_non_null(strstr(watch.unread, "group search"));
-    look("search", true, 10, START_MS + 2 * HOUR_MS + 1); /* a consumer came, and went */
-    look("search", true, -1, START_MS + 2 * HOUR_MS + 2);
+    look("search", true, 10, START_MS + TWO_HOURS_MS + 1); /* a consumer came, and went */
+    look("search", true, -1, START_MS + TWO_HOURS_MS + 2);
     assert_string_equal(watch.unread, "");
 }
 
@@ -72,7 +73,7 @@ static void the_warning_is_said_once_an_hour(void **state)
     assert_int_equal(next_ms, START_MS + HOUR_MS);
     look("search", true, HOUR_MS + 1000, START_MS + 1000);
     assert_int_equal(watch.groups[0].next_warning_ms, next_ms);
-    look("search", true, 2 * HOUR_MS, next_ms);
+    look("search", true, TWO_HOURS_MS, next_ms);
     assert_int_equal(watch.groups[0].next_warning_ms, next_ms + HOUR_MS);
 }
 
