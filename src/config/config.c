@@ -7,6 +7,7 @@
 #include "base/panic.h"
 #include "config/cores.h"
 #include "config/sources.h"
+#include "config/tables.h"
 #include "config/text.h"
 #include "config/urls.h"
 #include "config/values.h"
@@ -203,7 +204,7 @@ bool config_load(struct config *config, const struct config_arguments *arguments
     set_defaults(config);
     if (read_sources(config, arguments, error)) {
         resolve(config);
-        if (check(config, error)) {
+        if (check(config, error) && config_read_tables(config, error)) {
             return true;
         }
     }
@@ -221,6 +222,7 @@ void config_deinit(struct config *config)
         }
     }
     free(sources);
+    tables_free(config->tables);
     *config = (struct config){0};
 }
 

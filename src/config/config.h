@@ -15,6 +15,8 @@
 #include "base/error.h"
 #include "base/log.h"
 
+struct tables; /* config/tables.h */
+
 enum cursor_start {
     CURSOR_SAVED,
     CURSOR_LIVE,
@@ -37,7 +39,7 @@ enum prepared_mode {
 
 /* How many keys there are. */
 enum {
-    CONFIG_KEY_COUNT = 45
+    CONFIG_KEY_COUNT = 46
 };
 
 /* When a changed key is felt after a reload. */
@@ -110,6 +112,7 @@ struct config_postgres {
     uint64_t batch_bytes;
     uint64_t batch_age_ms;
     enum prepared_mode prepared;
+    char *tables_file; /* NULL: the built-in description; "none": no typed tables */
 };
 
 struct config_alerts {
@@ -143,7 +146,8 @@ struct config {
         enum log_level level;
         enum log_format format;
     } log;
-    void *sources; /* where each value came from, for config_print(); private */
+    struct tables *tables; /* what postgres.tables_file describes; never NULL once loaded */
+    void *sources;         /* where each value came from, for config_print(); private */
 };
 
 /* What the command line gives. */
@@ -163,7 +167,8 @@ void config_deinit(struct config *config);
 void config_print(const struct config *config, struct buffer *out);
 /* The reference of every key as Markdown (docs/configuration.md). */
 void config_reference(struct buffer *out);
-/* Calls `on_change` once for each key whose value differs, in the order of the table. */
+/* Calls `on_change` once for each key whose value differs, in the order of the table; postgres.tables_file differs
+ * too where the file describes something else than before. */
 void config_compare(const struct config *before, const struct config *after,
                     void (*on_change)(void *owner, const struct config_change *change),
                     void *owner);

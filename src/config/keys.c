@@ -380,6 +380,17 @@ const struct config_key config_keys[] = {
      .choices = prepared_modes,
      .apply = CONFIG_APPLY_RECONNECT,
      .sentence = "Use prepared statements; set false behind a transaction pooler."},
+    {.section = "postgres",
+     .name = "tables_file",
+     .type = KEY_FILE,
+     FIELD(postgres.tables_file),
+     .initial = "",
+     .initial_words = "those of app.bsky, built in from conf/tables.conf",
+     .may_be_empty = true,
+     .allowed = "a readable file, or none",
+     .apply = CONFIG_APPLY_RESTART,
+     .sentence =
+         "Describes the typed tables (docs/typed-tables.md); none: there are no typed tables."},
 
     {.section = "alerts",
      .name = "interval_ms",

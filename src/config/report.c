@@ -1,4 +1,5 @@
 /* What configuration looks like to people: --print, what a reload changes, the reference. */
+#include <stddef.h>
 #include <string.h>
 
 #include "config/sources.h"
@@ -41,6 +42,11 @@ static bool is_same(const struct config *before, const struct config *after,
     return same;
 }
 
+static bool is_tables_file(const struct config_key *key)
+{
+    return key->offset == offsetof(struct config, postgres.tables_file);
+}
+
 void config_compare(const struct config *before, const struct config *after,
                     void (*on_change)(void *owner, const struct config_change *change), void *owner)
 {
@@ -48,11 +54,18 @@ void config_compare(const struct config *before, const struct config *after,
         const struct config_key *key = &config_keys[i];
         struct buffer old_value = {0};
         struct buffer new_value = {0};
-        if (is_same(before, after, key)) {
+        bool is_described_anew = is_tables_file(key) && is_same(before, after, key) &&
+                                 !config_same_tables(before->tables, after->tables);
+        if (is_same(before, after, key) && !is_described_anew) {
             continue;
         }
         append_masked(before, key, &old_value);
         append_masked(after, key, &new_value);
+        if (is_described_anew) {
+            new_value.size--; /* the zero byte */
+            buffer_append_string(&new_value, " (other tables than before)");
+            buffer_append_byte(&new_value, '\0');
+        }
         on_change(owner, &(struct config_change){.section = key->section,
                                                  .key = key->name,
                                                  .apply = key->apply,

@@ -28,6 +28,12 @@ bool config_read_file(struct config *config, const char *path, struct error *err
 bool config_read_environment(struct config *config, const char *const *environment,
                              struct error *error) __attribute__((warn_unused_result));
 
+/* Fills config->tables from what postgres.tables_file names. */
+bool config_read_tables(struct config *config, struct error *error)
+    __attribute__((warn_unused_result));
+/* Whether both describe the same tables, indexes and counts. */
+bool config_same_tables(const struct tables *a, const struct tables *b);
+
 /* The whole file; false, with errno's words in `error`, where it cannot be read or is larger than
  * `limit` bytes. */
 bool config_read_whole(const char *path, size_t limit, struct buffer *out, struct error *error)
