@@ -1,7 +1,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/reach.h"
+#include "runtime/reach.h"
 
 struct dependency {
     const char *name;

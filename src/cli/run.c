@@ -10,7 +10,8 @@ int cli_run(const struct cli_options *options)
     }
     log_configure(config.log.level, config.log.format);
     struct error error = {0};
-    bool has_run = daemon_run(&config, &error);
-    config_deinit(&config);
+    struct config_arguments arguments;
+    cli_config_arguments(options, &arguments);
+    bool has_run = daemon_run(&config, &arguments, &error);
     return has_run ? EXIT_DONE : cli_fail("run", &error);
 }

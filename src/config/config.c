@@ -212,6 +212,24 @@ bool config_load(struct config *config, const struct config_arguments *arguments
     return false;
 }
 
+void config_hold_back(struct config *next, const struct config *running)
+{
+    struct error error;
+    for (size_t i = 0; i < config_key_count; i++) {
+        const struct config_key *key = &config_keys[i];
+        struct buffer value = {0};
+        if (key->apply != CONFIG_APPLY_RESTART) {
+            continue;
+        }
+        config_value_format(running, key, &value);
+        buffer_append_byte(&value, '\0');
+        if (!config_assign(next, key, value.data, config_origin(running, key), &error)) {
+            PANIC("a value that was good before is not good again");
+        }
+        buffer_deinit(&value);
+    }
+}
+
 void config_deinit(struct config *config)
 {
     struct config_sources *sources = config->sources;

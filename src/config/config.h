@@ -172,6 +172,8 @@ void config_reference(struct buffer *out);
 void config_compare(const struct config *before, const struct config *after,
                     void (*on_change)(void *owner, const struct config_change *change),
                     void *owner);
+/* Gives `next` the values of `running` for every key that only a restart applies. */
+void config_hold_back(struct config *next, const struct config *running);
 /* Host and port of the relay's URL, the name of its sequence space: "bsky.network", "127.0.0.1:3000". */
 void config_relay_host(const struct config *config, struct buffer *out);
 

@@ -88,7 +88,22 @@ static void append_workers(struct buffer *out, const struct metrics_snapshot *sn
         json_out_seconds(out, ",\"heartbeatAgeSeconds\":", worker->heartbeat_age_ms * 1000);
         buffer_append_byte(out, '}');
     }
-    buffer_append_string(out, "]}\n");
+    buffer_append_byte(out, ']');
+}
+
+/* What `standpipe reload` asks for. */
+static void append_reload(struct buffer *out, const struct metrics_snapshot *snapshot)
+{
+    const struct snapshot_reload *reload = &snapshot->reload;
+    json_out_number(out, ",\"process\":{\"pid\":", (uint64_t)reload->pid);
+    json_out_number(out, "},\"reload\":{\"number\":", reload->number);
+    json_out_bool(out, ",\"isRunning\":", reload->is_running);
+    json_out_bool(out, ",\"wasRefused\":", reload->was_refused);
+    json_out_text(out, ",\"why\":", reload->why != NULL ? reload->why : "");
+    json_out_time(out, ",\"time\":", reload->verdict_us);
+    buffer_append_string(out, ",\"changes\":");
+    buffer_append_slice(out, reload->changes.size > 0 ? reload->changes : SLICE("[]"));
+    buffer_append_byte(out, '}');
 }
 
 void api_metrics(struct buffer *out, const struct metrics_snapshot *snapshot)
@@ -108,4 +123,6 @@ void api_metrics(struct buffer *out, const struct metrics_snapshot *snapshot)
     append_ledger(out, ledger);
     append_lag(out, snapshot);
     append_workers(out, snapshot);
+    append_reload(out, snapshot);
+    buffer_append_string(out, "}\n");
 }

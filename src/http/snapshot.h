@@ -24,8 +24,14 @@ enum {
 };
 
 struct snapshot_reload {
-    bool was_refused;   /* the last one changed nothing */
-    int64_t success_us; /* when a configuration was taken last (the start counts); 0: unknown */
+    int64_t pid;          /* of this process: who is asked to */
+    uint64_t number;      /* verdicts since the start */
+    bool is_running;      /* one more is on its way */
+    bool was_refused;     /* the last one changed nothing */
+    int64_t verdict_us;   /* of the last one, since 1970; 0: none yet */
+    const char *why;      /* it was refused; else empty */
+    struct slice changes; /* by the last one: a JSON array, as /api/metrics shows it; empty: none */
+    int64_t success_us;   /* when a configuration was taken last (the start counts); 0: unknown */
 };
 
 /* Filled by the server itself. */

@@ -264,11 +264,11 @@ static const struct layer_ops tls_ops = {
     .destroy = tls_destroy,
 };
 
-static bool load_authorities(struct tls *tls, const char *ca_file, struct error *error)
+static bool load_authorities(SSL_CTX *context, const char *ca_file, struct error *error)
 {
     ERR_clear_error();
-    int status = ca_file != NULL ? SSL_CTX_load_verify_file(tls->context, ca_file)
-                                 : SSL_CTX_set_default_verify_paths(tls->context);
+    int status = ca_file != NULL ? SSL_CTX_load_verify_file(context, ca_file)
+                                 : SSL_CTX_set_default_verify_paths(context);
     if (status == 1) {
         return true;
     }
@@ -304,7 +304,19 @@ static bool prepare_context(struct tls *tls, const struct transport_options *opt
         error_set(error, ERROR_INTERNAL, "TLS: this OpenSSL has no TLS 1.2: %s", take_reason());
         return false;
     }
-    return !options->tls_verify || load_authorities(tls, options->ca_file, error);
+    return !options->tls_verify || load_authorities(tls->context, options->ca_file, error);
+}
+
+bool transport_check_authorities(const char *ca_file, struct error *error)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    if (context == NULL) {
+        error_set(error, ERROR_INTERNAL, "TLS: no context: %s", take_reason());
+        return false;
+    }
+    bool is_good = load_authorities(context, ca_file, error);
+    SSL_CTX_free(context);
+    return is_good;
 }
 
 /* SNI and the name to check. An address has no SNI (RFC 6066 part 3) and is checked as an address. */

@@ -49,6 +49,9 @@ struct transport_callbacks {
     void (*on_closed)(void *owner);
 };
 
+/* Whether `ca_file` holds certificates that a connection could be checked against. Any thread. */
+bool transport_check_authorities(const char *ca_file, struct error *error)
+    __attribute__((warn_unused_result));
 /* Starts connecting; failures arrive in `on_ended`, never before this returns. */
 struct transport *transport_open(struct uv_loop_s *loop, const struct transport_options *options,
                                  const struct transport_callbacks *callbacks, void *owner);

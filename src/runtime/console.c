@@ -1,28 +1,42 @@
 #include "runtime/console.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/panic.h"
 #include "http/http.h"
 #include "runtime/figures.h"
 #include "runtime/readiness.h"
+#include "runtime/reload_report.h"
 
 struct console {
     const struct console_sources *sources;
     struct console_callbacks callbacks;
     void *owner;
     struct http *http;
-    int64_t started_us;
     struct readiness readiness;
 };
+
+static void fill_reload(const struct reload_report *report, struct metrics_snapshot *snapshot)
+{
+    snapshot->reload = (struct snapshot_reload){
+        .pid = getpid(),
+        .number = report->number,
+        .is_running = report->is_running,
+        .was_refused = report->was_refused,
+        .success_us = report->success_us,
+        .verdict_us = report->verdict_us,
+        .why = report->why,
+        .changes = buffer_slice(&report->changes),
+    };
+}
 
 static void http_on_fill(void *owner, struct metrics_snapshot *snapshot)
 {
     struct console *console = owner;
     readiness_judge(&console->readiness, console->sources, snapshot);
     figures_fill(console->sources, snapshot);
-    snapshot->reload.success_us = console->started_us;
+    fill_reload(console->sources->reload, snapshot);
 }
 
 /* ---- dead letters --------------------------------------------------------------------------------- */
@@ -86,7 +100,6 @@ struct console *console_open(struct uv_loop_s *loop, const struct console_source
     console->sources = sources;
     console->callbacks = *callbacks;
     console->owner = owner;
-    console->started_us = clock_wall_us();
     struct http_options options = {
         .listen = sources->config->http.listen,
         .token_file = sources->config->http.token_file,
@@ -97,6 +110,11 @@ struct console *console_open(struct uv_loop_s *loop, const struct console_source
         return NULL;
     }
     return console;
+}
+
+bool console_reload_token(struct console *console, const char *token_file, struct error *error)
+{
+    return http_reload_token(console->http, token_file, error);
 }
 
 void console_close(struct console *console)

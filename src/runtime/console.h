@@ -24,6 +24,9 @@ struct console_callbacks {
 struct console *console_open(struct uv_loop_s *loop, const struct console_sources *sources,
                              const struct console_callbacks *callbacks, void *owner,
                              struct error *error);
+/* Reads the token's file again. False: the token stays as it was. */
+bool console_reload_token(struct console *console, const char *token_file, struct error *error)
+    __attribute__((warn_unused_result));
 void console_close(struct console *console);
 
 #endif

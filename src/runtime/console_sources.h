@@ -15,6 +15,7 @@
 
 struct ingester;
 struct marks;
+struct reload_report;
 struct stream_watch;
 
 struct console_sources {
@@ -23,6 +24,7 @@ struct console_sources {
     unsigned worker_count;
     const struct marks *marks;
     const struct stream_watch *stream_watch;
+    const struct reload_report *reload;
     const struct ingester *ingester;  /* NULL: this process does not ingest */
     struct stream_monitor *monitor;   /* NULL: not open */
     struct stream_depth depth;        /* of the last look */

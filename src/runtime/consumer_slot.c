@@ -32,7 +32,8 @@ static bool bind_slot(int descriptor, uint64_t scope, unsigned number)
     return bind(descriptor, (const struct sockaddr *)(const void *)&address, length) == 0;
 }
 
-bool consumer_slot_take(struct consumer_slot *slot, const char *scope, struct error *error)
+bool consumer_slot_take(struct consumer_slot *slot, const char *scope, unsigned wanted,
+                        struct error *error)
 {
     int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) {
@@ -40,7 +41,8 @@ bool consumer_slot_take(struct consumer_slot *slot, const char *scope, struct er
         return false;
     }
     uint64_t hash = hash_text(scope);
-    for (unsigned number = 0; number < SLOT_MAX; number++) {
+    for (unsigned i = 0; i <= SLOT_MAX; i++) {
+        unsigned number = i == 0 ? wanted : i - 1;
         if (bind_slot(descriptor, hash, number)) {
             *slot = (struct consumer_slot){.descriptor = descriptor, .number = number};
             return true;

@@ -17,9 +17,9 @@ struct consumer_slot {
     unsigned number;
 };
 
-/* `scope` names Redis, stream, group and consumer_id; any length. */
-bool consumer_slot_take(struct consumer_slot *slot, const char *scope, struct error *error)
-    __attribute__((warn_unused_result));
+/* `scope` names Redis, stream, group and consumer_id; any length. `wanted` is tried first, then the lowest. */
+bool consumer_slot_take(struct consumer_slot *slot, const char *scope, unsigned wanted,
+                        struct error *error) __attribute__((warn_unused_result));
 void consumer_slot_release(struct consumer_slot *slot);
 
 #endif

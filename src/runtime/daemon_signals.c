@@ -6,6 +6,11 @@
 #include "base/log.h"
 #include "runtime/daemon_private.h"
 
+static const char *const state_names[] = {
+    [DAEMON_STARTING] = "starting", [DAEMON_RUNNING] = "running", [DAEMON_DRAINING] = "draining",
+    [DAEMON_SAVING] = "saving",     [DAEMON_CLOSING] = "closing",
+};
+
 static void on_stop_signal(uv_signal_t *handle, int signal_number)
 {
     struct daemon *daemon = handle->data;
@@ -22,9 +27,9 @@ static void on_state_signal(uv_signal_t *handle, int signal_number)
 {
     struct daemon *daemon = handle->data;
     (void)signal_number;
-    if (daemon->state != DAEMON_RUNNING) {
-        return;
-    }
+    log_info("standpipe", "state", LOG_TEXT("state", state_names[daemon->state]),
+             LOG_INT("workers_open", daemon->workforce.open),
+             LOG_INT("reloads", daemon->reload.report.number));
     if (daemon->ingester != NULL) {
         ingester_log_state(daemon->ingester);
     }
@@ -34,10 +39,8 @@ static void on_state_signal(uv_signal_t *handle, int signal_number)
 
 static void on_reload_signal(uv_signal_t *handle, int signal_number)
 {
-    (void)handle;
     (void)signal_number;
-    log_warning("standpipe", "SIGHUP: this version does not reload, restart to apply a change",
-                LOG_INT("pid", getpid()));
+    daemon_reload(handle->data);
 }
 
 void daemon_open_signals(struct daemon *daemon)

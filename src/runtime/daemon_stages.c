@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "runtime/announcement.h"
 #include "runtime/daemon_private.h"
+#include "runtime/pressure.h"
 
 enum {
     LOOK_INTERVAL_MS = 1000,
@@ -34,7 +35,11 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
     depth_alert_note(&daemon->depth_alert, &daemon->config->alerts, depth->backlog,
                      clock_monotonic_ms());
     if (daemon->ingester != NULL) {
-        ingester_on_depth(daemon->ingester, depth);
+        const struct pressure_limits limits = {
+            .max_backlog = daemon->config->stream.max_backlog,
+            .max_backlog_bytes = daemon->config->stream.max_backlog_bytes,
+        };
+        ingester_on_depth(daemon->ingester, &limits, depth);
     }
     if (daemon->state == DAEMON_SAVING) {
         daemon_proceed(daemon);
@@ -44,6 +49,9 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
 static void look_on_time(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
+    if (daemon->monitor == NULL) { /* a reload is about to open it again */
+        return;
+    }
     if (daemon->ingester != NULL) {
         ingester_before_look(daemon->ingester);
     }
@@ -101,18 +109,34 @@ static void ingester_on_closed(void *owner)
     daemon_proceed(daemon);
 }
 
-static void courier_on_counted(void *owner, const struct dead_letter_depth *depth,
-                               const struct dead_letter_count *count)
+static void note_letters(struct daemon *daemon, const struct dead_letter_depth *depth)
 {
-    struct daemon *daemon = owner;
     const struct config_stream *limits = &daemon->config->stream;
     bool are_too_many = depth->undecided >= limits->dead_letter_max ||
                         depth->undecided_bytes >= limits->dead_letter_max_bytes;
     daemon->console_sources.undecided_letters = depth->undecided;
-    daemon->console_sources.letters = *count;
     daemon->console_sources.are_letters_too_many = are_too_many;
     if (daemon->ingester != NULL) {
         ingester_on_letters(daemon->ingester, are_too_many);
+    }
+}
+
+static void courier_on_counted(void *owner, const struct dead_letter_depth *depth,
+                               const struct dead_letter_count *count)
+{
+    struct daemon *daemon = owner;
+    daemon->console_sources.letters = *count;
+    note_letters(daemon, depth);
+}
+
+void daemon_note_letters(struct daemon *daemon)
+{
+    struct dead_letter_depth depth = {0};
+    if (daemon->courier != NULL) {
+        depth = dead_letter_courier_depth(daemon->courier);
+    }
+    if (depth.is_known) {
+        note_letters(daemon, &depth);
     }
 }
 
@@ -126,7 +150,7 @@ static void courier_on_closed(void *owner)
 static void console_on_closed(void *owner)
 {
     struct daemon *daemon = owner;
-    daemon->console = NULL;
+    daemon->consoles_open--;
     daemon_proceed(daemon);
 }
 
@@ -167,7 +191,9 @@ static void open_ingester(struct daemon *daemon)
         .marks = &daemon->marks,
         .counters = daemon_ingest_counters(daemon),
         .process_name = daemon->process_name,
+        .has_started = &daemon->has_started,
     };
+    daemon_take_host(daemon);
     if (daemon->config->ingest.mode != INGEST_NEVER) {
         daemon->ingester = ingester_open(&daemon->loop, &options, &callbacks, daemon);
     }
@@ -190,6 +216,7 @@ static void open_cursor_store(struct daemon *daemon)
 
 static void open_workers(struct daemon *daemon)
 {
+    workforce_deinit(&daemon->workforce);
     daemon->workforce = (struct workforce){
         .loop = &daemon->loop,
         .config = daemon->config,
@@ -212,17 +239,31 @@ static void open_courier(struct daemon *daemon)
     daemon->courier = dead_letter_courier_open(&daemon->loop, &options, &callbacks, daemon);
 }
 
-static void open_stages(struct daemon *daemon)
+void daemon_open_stages(struct daemon *daemon, unsigned parts)
 {
-    daemon->state = DAEMON_RUNNING;
-    open_cursor_store(daemon);
-    open_workers(daemon);
-    open_monitor(daemon);
-    open_courier(daemon);
-    open_ingester(daemon);
-    daemon->console_sources.is_schema_ready = true;
+    static const struct {
+        enum daemon_part part;
+        void (*open)(struct daemon *daemon);
+    } stages[] = {
+        {PART_STORE, open_cursor_store}, {PART_WORKERS, open_workers},
+        {PART_MONITOR, open_monitor},    {PART_COURIER, open_courier},
+        {PART_INGESTER, open_ingester},
+    };
+    for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
+        if ((parts & stages[i].part) != 0) {
+            daemon_hold(daemon, stages[i].part);
+            stages[i].open(daemon);
+        }
+    }
     daemon->console_sources.monitor = daemon->monitor;
     daemon->console_sources.ingester = daemon->ingester;
+}
+
+static void start_stages(struct daemon *daemon)
+{
+    daemon->state = DAEMON_RUNNING;
+    daemon_open_stages(daemon, ~0U);
+    daemon->console_sources.is_schema_ready = true;
     (void)uv_timer_start(&daemon->look_timer, look_on_time, LOOK_INTERVAL_MS, LOOK_INTERVAL_MS);
     (void)uv_timer_start(&daemon->progress_timer, progress_on_time, PROGRESS_INTERVAL_MS,
                          PROGRESS_INTERVAL_MS);
@@ -239,7 +280,7 @@ static void schema_on_ready(void *owner)
 {
     struct daemon *daemon = owner;
     daemon->is_schema_open = false;
-    open_stages(daemon);
+    start_stages(daemon);
 }
 
 static void schema_on_closed(void *owner)
@@ -249,38 +290,51 @@ static void schema_on_closed(void *owner)
     daemon_proceed(daemon);
 }
 
-/* A port that is taken is no reason not to ingest: it is said, and tried again at the next start. */
-static void open_console(struct daemon *daemon)
+bool daemon_open_console(struct daemon *daemon, struct error *error)
 {
     static const struct console_callbacks callbacks = {.on_closed = console_on_closed};
+    daemon->console =
+        console_open(&daemon->loop, &daemon->console_sources, &callbacks, daemon, error);
+    daemon->consoles_open += daemon->console != NULL;
+    return daemon->console != NULL;
+}
+
+void daemon_close_console(struct daemon *daemon)
+{
+    struct console *console = daemon->console;
+    daemon->console = NULL;
+    if (console != NULL) {
+        console_close(console);
+    }
+}
+
+void daemon_start_schema(struct daemon *daemon)
+{
+    if (!daemon->config->postgres.migrate) {
+        start_stages(daemon);
+        return;
+    }
+    daemon_hold(daemon, PART_SCHEMA);
+    daemon->schema = (struct schema_setup){
+        .owner = daemon, .on_ready = schema_on_ready, .on_closed = schema_on_closed};
+    daemon->is_schema_open = true;
+    schema_setup_start(&daemon->schema, &daemon->loop, daemon->config->postgres.url,
+                       daemon->config->postgres.schema);
+}
+
+/* A port that is taken is no reason not to ingest: it is said, and tried again at the next reload. */
+void daemon_start(struct daemon *daemon)
+{
     struct error error;
     daemon->console_sources.config = daemon->config;
     daemon->console_sources.workers = daemon->stats;
     daemon->console_sources.worker_count = daemon_thread_count(daemon);
     daemon->console_sources.marks = &daemon->marks;
     daemon->console_sources.stream_watch = &daemon->stream_watch;
-    if (daemon->config->http.listen[0] == '\0') {
-        return;
-    }
-    daemon->console =
-        console_open(&daemon->loop, &daemon->console_sources, &callbacks, daemon, &error);
-    if (daemon->console == NULL) {
+    daemon->console_sources.reload = &daemon->reload.report;
+    if (daemon->config->http.listen[0] != '\0' && !daemon_open_console(daemon, &error)) {
         log_error("http", "no page is served", LOG_TEXT("why", error.text),
                   LOG_TEXT("listen", daemon->config->http.listen));
     }
-}
-
-void daemon_start(struct daemon *daemon)
-{
-    open_console(daemon);
-    if (!daemon->config->postgres.migrate) {
-        open_stages(daemon);
-        return;
-    }
-    daemon->schema.owner = daemon;
-    daemon->schema.on_ready = schema_on_ready;
-    daemon->schema.on_closed = schema_on_closed;
-    daemon->is_schema_open = true;
-    schema_setup_start(&daemon->schema, &daemon->loop, daemon->config->postgres.url,
-                       daemon->config->postgres.schema);
+    daemon_start_schema(daemon);
 }

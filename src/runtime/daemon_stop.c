@@ -31,6 +31,7 @@ static void close_handles(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->look_timer, NULL);
     uv_close((uv_handle_t *)&daemon->progress_timer, NULL);
     uv_close((uv_handle_t *)&daemon->deadline_timer, NULL);
+    uv_close((uv_handle_t *)&daemon->supervise_timer, NULL);
 }
 
 /* Redis does not answer: the mark in PostgreSQL stays a little behind, which only costs duplicates. */
@@ -61,13 +62,23 @@ static void start_closing(struct daemon *daemon)
     if (daemon->courier != NULL) {
         dead_letter_courier_close(daemon->courier, drain_left_ms(daemon) / 2);
     }
-    if (daemon->console != NULL) {
-        console_close(daemon->console);
-    }
+    daemon_close_console(daemon);
     if (daemon->cursor_store != NULL) {
         cursor_store_close(daemon->cursor_store, drain_left_ms(daemon));
     }
     daemon_proceed(daemon);
+}
+
+/* A server that a reload was trying may keep its thread for seconds, and nobody waits for what it says. */
+static void finish(struct daemon *daemon)
+{
+    if (daemon->reload.check.is_running) {
+        daemon_log_stopped(daemon);
+        _exit(EXIT_SUCCESS);
+    }
+    if (!uv_is_closing((uv_handle_t *)&daemon->signals[0])) {
+        close_handles(daemon);
+    }
 }
 
 void daemon_proceed(struct daemon *daemon)
@@ -75,6 +86,7 @@ void daemon_proceed(struct daemon *daemon)
     switch (daemon->state) {
     case DAEMON_STARTING:
     case DAEMON_RUNNING:
+        daemon_reload_proceed(daemon);
         return;
     case DAEMON_DRAINING:
         if (!daemon->is_schema_open && daemon->ingester == NULL && daemon->workforce.open == 0) {
@@ -85,9 +97,9 @@ void daemon_proceed(struct daemon *daemon)
         start_closing(daemon);
         return;
     case DAEMON_CLOSING:
-        if (daemon->monitor == NULL && daemon->cursor_store == NULL && daemon->console == NULL &&
-            daemon->courier == NULL && !uv_is_closing((uv_handle_t *)&daemon->signals[0])) {
-            close_handles(daemon);
+        if (daemon->monitor == NULL && daemon->cursor_store == NULL && daemon->courier == NULL &&
+            daemon->consoles_open == 0) {
+            finish(daemon);
         }
         return;
     }
@@ -113,6 +125,7 @@ void daemon_start_draining(struct daemon *daemon, const char *signal_name)
     daemon->drain_until_ms = clock_monotonic_ms() + daemon->config->shutdown.timeout_ms;
     (void)uv_timer_start(&daemon->deadline_timer, deadline_on_time,
                          daemon->config->shutdown.timeout_ms, 0);
+    daemon_supervise_stopping(daemon);
     if (was_starting && daemon->is_schema_open) {
         schema_setup_close(&daemon->schema);
         return;

@@ -164,7 +164,7 @@ static void writer_on_found(void *owner, const struct stream_found *found)
     }
     ingester->facts = (struct origin_facts){
         .host = ingester->marks->host,
-        .start = ingester->has_started ? CURSOR_SAVED : relay->cursor,
+        .start = *ingester->has_started ? CURSOR_SAVED : relay->cursor,
         .start_sequence = relay->cursor_sequence,
         .last = found->last,
         .has_meta = found->has_meta,
@@ -251,7 +251,7 @@ static void writer_on_appended(void *owner, struct position queued, uint32_t ent
     ingester->has_entries = ingester->has_entries || entries > 0;
     if (ingester->state == INGESTER_INGESTING) {
         /* Only now: a begin that was fenced has to be made again from the same cursor. */
-        ingester->has_started = true;
+        *ingester->has_started = true;
         ingester->is_reset = false;
     }
     marks_note_queued(ingester->marks, queued);
@@ -444,6 +444,7 @@ struct ingester *ingester_open(struct uv_loop_s *loop, const struct ingester_opt
     ingester->cursor_store = options->cursor_store;
     ingester->counters = options->counters;
     ingester->marks = options->marks;
+    ingester->has_started = options->has_started;
     (void)snprintf(ingester->writer_name, INGESTER_NAME_SIZE, "%s-writer", options->process_name);
     (void)snprintf(ingester->lease_name, INGESTER_NAME_SIZE, "%s-lease", options->process_name);
     intake_init(&ingester->intake, options->config, ingester->marks->host, options->counters);

@@ -24,6 +24,7 @@
 struct uv_loop_s;
 struct ingester;
 struct marks;
+struct pressure_limits;
 struct tally;
 
 struct ingester_options {
@@ -32,6 +33,8 @@ struct ingester_options {
     struct marks *marks;               /* borrowed; its host is the relay's */
     struct counters *counters;         /* borrowed */
     const char *process_name;          /* borrowed; for the names of our Redis connections */
+    bool *
+        has_started; /* borrowed, outlives ingesters: relay.cursor was obeyed, which it is once a process */
 };
 
 struct ingester_callbacks {
@@ -41,9 +44,10 @@ struct ingester_callbacks {
 
 /* For the console. */
 struct ingester_figures {
-    bool is_leader;  /* this process holds the lease */
-    bool is_stopped; /* an operator has to decide: `why` */
-    const char *why; /* borrowed from the ingester; empty unless stopped */
+    bool is_leader;    /* this process holds the lease */
+    bool is_ingesting; /* position known, the relay is read or tried */
+    bool is_stopped;   /* an operator has to decide: `why` */
+    const char *why;   /* borrowed from the ingester; empty unless stopped */
     bool is_connected;
     unsigned paused_for; /* enum pressure_reason bits */
     uint64_t paused_us;  /* in all */
@@ -65,7 +69,8 @@ void ingester_on_cursor_saved(struct ingester *ingester, const struct cursor_row
 void ingester_before_look(struct ingester *ingester);
 /* What it saw: decides on back-pressure; a stream that lost what was in it is found anew, also while the relay
  * has nothing to say. */
-void ingester_on_depth(struct ingester *ingester, const struct stream_depth *depth);
+void ingester_on_depth(struct ingester *ingester, const struct pressure_limits *limits,
+                       const struct stream_depth *depth);
 /* Too many dead letters are undecided, or no longer. */
 void ingester_on_letters(struct ingester *ingester, bool are_too_many);
 /* Stops the relay, drains the writer for at most `drain_ms`, saves the mark, releases the lease. */

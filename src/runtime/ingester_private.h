@@ -38,6 +38,7 @@ struct ingester {
     struct cursor_store *cursor_store;
     struct marks *marks;
     struct counters *counters;
+    bool *has_started; /* relay.cursor was obeyed */
     struct stream_lease *lease;
     struct stream_writer *writer;
     struct subscription *subscription;
@@ -57,8 +58,7 @@ struct ingester {
     bool is_pause_told;
     bool is_writer_closing;
     bool is_subscription_closing;
-    bool has_started; /* relay.cursor was obeyed */
-    bool is_reset;    /* a new sequence space was accepted: the next origin opens its epoch */
+    bool is_reset; /* a new sequence space was accepted: the next origin opens its epoch */
     char writer_name[INGESTER_NAME_SIZE];
     char lease_name[INGESTER_NAME_SIZE];
 };

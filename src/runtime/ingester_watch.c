@@ -53,17 +53,14 @@ static void find_anew(struct ingester *ingester)
     ingester_proceed(ingester);
 }
 
-void ingester_on_depth(struct ingester *ingester, const struct stream_depth *depth)
+void ingester_on_depth(struct ingester *ingester, const struct pressure_limits *limits,
+                       const struct stream_depth *depth)
 {
-    struct pressure_limits limits = {
-        .max_backlog = ingester->config->stream.max_backlog,
-        .max_backlog_bytes = ingester->config->stream.max_backlog_bytes,
-    };
     if (is_stream_lost(ingester, depth)) {
         find_anew(ingester);
         return;
     }
-    if (pressure_is_deep(&ingester->pressure, &limits, depth)) {
+    if (pressure_is_deep(&ingester->pressure, limits, depth)) {
         ingester_raise_pressure(ingester, PRESSURE_DEPTH);
     } else {
         ingester_lower_pressure(ingester, PRESSURE_DEPTH);
@@ -87,6 +84,7 @@ void ingester_figures(const struct ingester *ingester, struct ingester_figures *
         ingester->is_subscription_closing ? NULL : ingester->subscription;
     *figures = (struct ingester_figures){
         .is_leader = ingester->has_lease,
+        .is_ingesting = ingester->state == INGESTER_INGESTING,
         .is_stopped = ingester->state == INGESTER_STOPPED,
         .why = ingester->state == INGESTER_STOPPED ? ingester->intake.error.text : "",
         .paused_for = ingester->pressure.reasons,

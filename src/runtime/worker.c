@@ -210,12 +210,19 @@ static void reader_on_closed(void *owner)
     proceed(worker);
 }
 
-/* The drain time is over: the sink ends what it has with ERROR_CLOSED, so the readers can close. */
+/* The drain time is over: the sink ends what it has with ERROR_CLOSED, so the readers can close; one whose
+ * acknowledgement waits for a Redis that is gone gives it up. All of it stays pending. */
 static void drain_on_timeout(uv_timer_t *timer)
 {
     struct worker *worker = timer->data;
     log_warning(worker->name, "drain time is over, the rest stays pending",
                 LOG_INT("readers", worker->readers_open));
+    for (unsigned i = 0; i < worker->pipeline_count; i++) {
+        struct pipeline *pipeline = &worker->pipelines[i];
+        if (pipeline->reader != NULL && !pipeline->is_out) {
+            stream_reader_release(pipeline->reader);
+        }
+    }
     if (worker->sink != NULL) {
         sink_close(worker->sink, 0);
     }
@@ -338,6 +345,9 @@ struct worker *worker_open(struct uv_loop_s *loop, const struct worker_options *
     worker->callbacks = *callbacks;
     worker->owner = owner;
     worker->stats = options->stats;
+    worker_stats_set(worker->stats, GAUGE_SINK_STATE, SINK_CONNECTING);
+    worker_stats_set(worker->stats, GAUGE_IN_FLIGHT, 0);
+    worker_stats_set(worker->stats, GAUGE_HEARTBEAT_MS, clock_monotonic_ms());
     (void)snprintf(worker->name, sizeof(worker->name), "worker-%u", options->number);
     worker->pipeline_count = (unsigned)options->config->workers.pipelines;
     worker->readers_open = worker->pipeline_count;

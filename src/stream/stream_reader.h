@@ -69,7 +69,8 @@ struct stream_reader *stream_reader_open(struct uv_loop_s *loop,
                                          void *owner);
 /* The batch is in PostgreSQL: XACK (retried until Redis answers), ledger, then read on. */
 void stream_reader_acknowledge(struct stream_reader *reader, const struct stream_verdict *verdict);
-/* The batch is given up and stays pending; nothing more is read until close. For shutdown. */
+/* The batch is given up, also where its XACK waits for Redis, and stays pending; nothing more is read until
+ * close. For shutdown. */
 void stream_reader_release(struct stream_reader *reader);
 /* Nobody claims while PostgreSQL is away, and nothing new is read. */
 void stream_reader_pause(struct stream_reader *reader);

@@ -27,7 +27,8 @@ class Setup:
         self.redis, self.database, self.relay = redis, database, relay
         self.settings, self.daemons = dict(TEST_SETTINGS), []
 
-    def arguments(self, overrides=None):
+    def values(self, overrides=None):
+        """Every key that is not left at its default."""
         settings = dict(self.settings)
         if self.redis:
             settings["redis.url"] = self.redis.url
@@ -36,6 +37,10 @@ class Setup:
         if self.relay:
             settings["relay.url"] = self.relay.url
         settings.update(overrides or {})
+        return settings
+
+    def arguments(self, overrides=None):
+        settings = self.values(overrides)
         return [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
 
     def run(self, name="standpipe", **overrides):
@@ -44,6 +49,16 @@ class Setup:
         settings.setdefault("http.listen", f"127.0.0.1:{free_port()}")
         settings.setdefault("workers.consumer_id", name)
         daemon = Daemon(self, name, settings)
+        self.daemons.append(daemon)
+        return daemon
+
+    def run_from_file(self, name="standpipe", environment=None, **overrides):
+        """Starts a daemon whose whole configuration is a file, for reloads."""
+        settings = {key.replace("__", "."): value for key, value in overrides.items()}
+        settings.setdefault("http.listen", f"127.0.0.1:{free_port()}")
+        settings.setdefault("workers.consumer_id", name)
+        file = ConfigurationFile(self.folder / f"{name}-{len(self.daemons)}.conf", self.values(settings))
+        daemon = Daemon(self, name, settings, file, environment)
         self.daemons.append(daemon)
         return daemon
 
@@ -112,21 +127,52 @@ class Setup:
                 daemon.process.kill()
 
 
+class ConfigurationFile:
+    def __init__(self, path, values):
+        self.path, self.values = path, values
+        self.write()
+
+    def set(self, **changes):
+        """`alerts__interval_ms=500`; None takes the key out. Written whole, as an editor does it."""
+        for name, value in changes.items():
+            key = name.replace("__", ".")
+            self.values.pop(key, None)
+            if value is not None:
+                self.values[key] = value
+        self.write()
+
+    def write(self):
+        sections = {}
+        for key, value in self.values.items():
+            section, _, name = key.partition(".")
+            sections.setdefault(section, []).append(f"{name} = {value}\n")
+        text = "".join(f"[{section}]\n{''.join(lines)}" for section, lines in sections.items())
+        self.write_text(text)
+
+    def write_text(self, text):
+        draft = self.path.with_suffix(".draft")
+        draft.write_text(text)
+        draft.rename(self.path)
+
+
 class Daemon:
-    def __init__(self, setup, name, settings):
-        self.setup, self.name, self.settings = setup, name, settings
+    def __init__(self, setup, name, settings, file=None, environment=None):
+        self.setup, self.name, self.settings, self.file = setup, name, settings, file
         log = setup.folder / f"{name}-{len(setup.daemons)}.log"
-        self.process = Process(name, [setup.program, "run", *setup.arguments(settings)], log)
+        given = ["-c", file.path] if file else setup.arguments(settings)
+        self.process = Process(name, [setup.program, "run", *given], log, environment)
 
     @property
     def pid(self):
         return self.process.pid
 
-    def get(self, path, seconds=5):
+    def get(self, path, seconds=5, token=None):
         """(status, body); status 0 where nobody answers."""
         address = f"http://{self.settings['http.listen']}{path}"
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            with urllib.request.urlopen(address, timeout=seconds) as answer:
+            request = urllib.request.Request(address, headers=headers)
+            with urllib.request.urlopen(request, timeout=seconds) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refusal:
             return refusal.code, refusal.read().decode()
@@ -153,6 +199,20 @@ class Daemon:
 
     def api(self):
         return json.loads(self.get("/api/metrics")[1])
+
+    def verdicts(self):
+        """How many reloads it has judged; -1 where it does not answer, as while its listener moves."""
+        status, body = self.get("/api/metrics")
+        return json.loads(body)["reload"]["number"] if status == 200 else -1
+
+    def reload(self, seconds=30, **changes):
+        """Changes the file, sends SIGHUP and returns the verdict, as /api/metrics has it."""
+        before = self.verdicts()
+        if changes:
+            self.file.set(**changes)
+        self.process.send(signal.SIGHUP)
+        wait_until(lambda: self.verdicts() > before, "the reload's verdict", seconds, [self.process])
+        return self.api()["reload"]
 
     def wait_running(self, seconds=30):
         """All stages are open; its dependencies may still be away."""

@@ -199,7 +199,11 @@ static void api_metrics_is_what_the_contract_says(void **state)
         "{\"worker\":1,\"postgres\":\"ready\",\"committed\":11,\"inFlight\":21,"
         "\"loopLagSeconds\":0.001,\"heartbeatAgeSeconds\":0.101},"
         "{\"worker\":2,\"postgres\":\"ready\",\"committed\":12,\"inFlight\":22,"
-        "\"loopLagSeconds\":0.001,\"heartbeatAgeSeconds\":0.102}]}\n");
+        "\"loopLagSeconds\":0.001,\"heartbeatAgeSeconds\":0.102}],"
+        "\"process\":{\"pid\":4711},\"reload\":{\"number\":3,\"isRunning\":false,\"wasRefused\":"
+        "false,"
+        "\"why\":\"\",\"time\":\"2026-01-01T00:00:00.000Z\",\"changes\":[{\"key\":\"log.level\"}]}}"
+        "\n");
     buffer_deinit(&body);
 }
 
@@ -214,7 +218,8 @@ static void what_the_api_does_not_know_is_null(void **state)
                        "\"queueDepth\":null,\"streamLength\":null,\"deadLetterLength\":null}");
     expect_text(&body, "\"errorRate\":0,");
     expect_text(&body, "\"ledger\":null,");
-    expect_text(&body, "\"workers\":[]}");
+    expect_text(&body, "\"workers\":[],");
+    expect_text(&body, "\"time\":null,\"changes\":[]}}");
     buffer_deinit(&body);
 }
 

@@ -112,6 +112,10 @@ struct metrics_snapshot *sample_snapshot(void)
     fill_relay();
     fill_stream();
     fill_sink();
+    snapshot.reload.pid = 4711;
+    snapshot.reload.number = 3;
+    snapshot.reload.verdict_us = NOW_US;
+    snapshot.reload.changes = SLICE("[{\"key\":\"log.level\"}]");
     snapshot.reload.success_us = NOW_US - 5000000;
     snapshot.worker_count = WORKERS;
     for (unsigned i = 0; i < WORKERS; i++) {

@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/panic.h"
-#include "cli/reach.h"
 #include "config/text.h"
+#include "runtime/reach.h"
 
 static const uint64_t timeout_ms = REACH_TIMEOUT_S * UINT64_C(1000);
 

@@ -1,8 +1,8 @@
 #include <string.h>
 #include <sys/time.h>
 
-#include "cli/reach.h"
 #include "config/urls.h"
+#include "runtime/reach.h"
 
 #include <hiredis.h>
 #ifdef HAVE_HIREDIS_SSL

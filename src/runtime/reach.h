@@ -2,12 +2,12 @@
  * Reach: says whether the relay, Redis and PostgreSQL of a configuration can be reached, with
  * blocking calls that give up after REACH_TIMEOUT_S (names: after the resolver's own time).
  *
- * Ownership: `found` is the caller's. Threading: any thread; a command's main thread in practice.
+ * Ownership: `found` is the caller's. Threading: any thread: a command's, or one of libuv's pool at a reload.
  * Errors: ERROR_UNREACHABLE where nothing answers or the server is not ready, ERROR_REFUSED where it
  * answers and does not let us in. No error shows a password.
  */
-#ifndef CLI_REACH_H
-#define CLI_REACH_H
+#ifndef RUNTIME_REACH_H
+#define RUNTIME_REACH_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
-#include "cli/reach.h"
 #include "config/text.h"
+#include "runtime/reach.h"
 #include "sink/pg_encoding.h"
 
 #include <libpq-fe.h>
@@ -50,7 +50,7 @@ bool reach_postgres(const struct config *config, struct buffer *found, struct er
 {
     /* What the URL says itself comes last and wins. */
     const char *names[] = {"connect_timeout", "fallback_application_name", "dbname", NULL};
-    const char *values[] = {timeout_s, "standpipe check-config", config->postgres.url, NULL};
+    const char *values[] = {timeout_s, "standpipe check", config->postgres.url, NULL};
     PGconn *connection = PQconnectdbParams(names, values, 1);
     bool is_good = connection != NULL && PQstatus(connection) == CONNECTION_OK;
     if (is_good) {
