@@ -24,10 +24,8 @@ static void a_key_that_reconnects_opens_a_part_and_no_other_key_does(void **stat
         const struct config_key *key = &config_keys[i];
         unsigned parts = reload_plan_parts(key->section, key->name);
         bool opens = (parts & ~(unsigned)PART_SCHEMA) != 0;
-        if (opens != (key->apply == CONFIG_APPLY_RECONNECT)) {
-            fail_msg("%s.%s says %s and opens parts %#x", key->section, key->name,
-                     config_apply_name(key->apply), parts);
-        }
+        print_message("%s.%s\n", key->section, key->name);
+        assert_int_equal(opens, key->apply == CONFIG_APPLY_RECONNECT);
     }
 }
 
