@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/panic.h"
+#include "sink/batch_tables.h"
 #include "sink/dead_letter.h"
 #include "sink/event_time.h"
 #include "sink/jsonb_text.h"
@@ -22,8 +23,14 @@ struct batch_row {
     bool is_dead;
 };
 
+void batch_init(struct batch *batch, const struct table_plan *plan)
+{
+    batch->rows_of_tables = table_rows_create(plan);
+}
+
 void batch_deinit(struct batch *batch)
 {
+    table_rows_destroy(batch->rows_of_tables);
     for (unsigned t = 0; t < BATCH_TABLE_COUNT; t++) {
         for (unsigned c = 0; c < BATCH_COLUMNS_MAX; c++) {
             pg_array_deinit(&batch->tables[t].columns[c]);
@@ -64,6 +71,9 @@ void batch_begin_one(struct batch *batch, const struct batch_verdict *verdicts, 
     batch->form = form;
     batch->only_op = only_op;
     batch->now_us = clock_wall_us();
+    if (batch->rows_of_tables != NULL) {
+        table_rows_begin(batch->rows_of_tables);
+    }
     BEGIN_TABLE(batch, BATCH_REPOS, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT);
     BEGIN_TABLE(batch, BATCH_IDENTITIES, PG_TEXT, PG_INT8, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT);
     BEGIN_TABLE(batch, BATCH_ACCOUNTS, PG_TEXT, PG_INT8, PG_INT8, PG_TIMESTAMPTZ, PG_BOOL, PG_TEXT,
@@ -84,17 +94,17 @@ void batch_begin(struct batch *batch)
 
 /* --- adding --- */
 
-static const struct batch_verdict *find_verdict(const struct batch *batch, int op)
+const struct batch_verdict *batch_find_verdict(const struct batch *batch, int op, int table)
 {
     for (size_t i = 0; i < batch->verdict_count; i++) {
-        if (batch->verdicts[i].op == op) {
+        if (batch->verdicts[i].op == op && batch->verdicts[i].table == table) {
             return &batch->verdicts[i];
         }
     }
     return NULL;
 }
 
-static void add_letter(struct batch *batch, const struct dead_letter *letter)
+void batch_add_letter(struct batch *batch, const struct dead_letter *letter)
 {
     if (batch->only_op == BATCH_OP_ENTRY && !batch->keeps_no_letters) {
         dead_letter_append(&batch->tables[BATCH_DEAD_LETTERS], letter, batch->form,
@@ -119,7 +129,7 @@ static void add_refused(struct batch *batch, const struct batch_event *event,
         .sqlstate = slice_from_string(verdict->sqlstate),
         .detail = slice_from_string(verdict->detail),
     };
-    add_letter(batch, &letter);
+    batch_add_letter(batch, &letter);
     outcome->dead += weight;
 }
 
@@ -157,7 +167,7 @@ static bool add_op(struct batch *batch, struct batch_event *event, uint32_t inde
                    struct sink_outcome *outcome)
 {
     const struct event_op *op = &event->event.ops[index];
-    const struct batch_verdict *verdict = find_verdict(batch, (int)index);
+    const struct batch_verdict *verdict = batch_find_verdict(batch, (int)index, BATCH_NO_TABLE);
     struct slice fault = op_fault(op);
     bool is_missing = slice_equals(fault, SLICE("missing block"));
     event->lacks_block = event->lacks_block || is_missing;
@@ -167,7 +177,7 @@ static bool add_op(struct batch *batch, struct batch_event *event, uint32_t inde
                                            .op = (int)index,
                                            .reason = fault,
                                            .detail = op->invalid};
-        add_letter(batch, &letter);
+        batch_add_letter(batch, &letter);
         outcome->dead++;
     } else if (verdict != NULL) {
         add_refused(batch, event, verdict, 1, outcome);
@@ -236,7 +246,8 @@ static void read_time(struct batch *batch, struct batch_event *event, struct sin
     }
 }
 
-static struct batch_event *push_event(struct batch *batch, const struct entry *entry)
+static struct batch_event *push_event(struct batch *batch, const struct entry *entry,
+                                      struct sink_outcome *outcome)
 {
     if (batch->event_count == batch->event_capacity) {
         batch->event_capacity = batch->event_capacity == 0 ? 256 : batch->event_capacity * 2;
@@ -244,7 +255,7 @@ static struct batch_event *push_event(struct batch *batch, const struct entry *e
             memory_resize(batch->events, batch->event_capacity * sizeof(*batch->events));
     }
     struct batch_event *event = &batch->events[batch->event_count++];
-    *event = (struct batch_event){.entry = entry};
+    *event = (struct batch_event){.entry = entry, .outcome = outcome};
     return event;
 }
 
@@ -253,7 +264,7 @@ static void add_unreadable(struct batch *batch, const struct entry *entry, const
 {
     const struct dead_letter letter = {
         .entry = entry, .op = BATCH_OP_ENTRY, .reason = slice_from_string(reason)};
-    add_letter(batch, &letter);
+    batch_add_letter(batch, &letter);
     outcome->dead++;
     outcome->dead_entries++;
     batch->event_count--;
@@ -262,14 +273,14 @@ static void add_unreadable(struct batch *batch, const struct entry *entry, const
 void batch_add(struct batch *batch, const struct entry *entry, struct sink_outcome *outcome)
 {
     char reason[ENTRY_REASON_SIZE];
-    struct batch_event *event = push_event(batch, entry);
+    struct batch_event *event = push_event(batch, entry, outcome);
     if (entry_parse(entry, &batch->arena, &event->event, reason) != PARSE_DONE) {
         add_unreadable(batch, entry, reason, outcome);
         return;
     }
     count_type(event->event.type, outcome);
     read_time(batch, event, outcome);
-    const struct batch_verdict *verdict = find_verdict(batch, BATCH_OP_ENTRY);
+    const struct batch_verdict *verdict = batch_find_verdict(batch, BATCH_OP_ENTRY, BATCH_NO_TABLE);
     if (verdict != NULL) {
         uint32_t ops = (uint32_t)event->event.op_count;
         add_refused(batch, event, verdict, ops > 0 ? ops : 1, outcome);
@@ -352,6 +363,7 @@ static void append_record(struct batch *batch, const struct batch_row *row)
     const struct event_op *op = &event->event.ops[row->op];
     struct batch_columns *table = &batch->tables[BATCH_RECORDS];
     struct pg_array *column = table->columns;
+    struct slice record = jsonb_text_without_nul(op->record, &batch->arena);
     pg_array_append(&column[0], event->event.did);
     pg_array_append(&column[1], op->collection);
     pg_array_append(&column[2], op->rkey);
@@ -360,7 +372,7 @@ static void append_record(struct batch *batch, const struct batch_row *row)
         pg_array_append_null(&column[5]);
     } else {
         pg_array_append(&column[3], op->cid);
-        pg_array_append_or_null(&column[5], jsonb_text_without_nul(op->record, &batch->arena));
+        pg_array_append_or_null(&column[5], record);
     }
     pg_array_append(&column[4], event->event.rev);
     append_cbor(batch, &column[6], op->cbor);
@@ -369,6 +381,7 @@ static void append_record(struct batch *batch, const struct batch_row *row)
     pg_array_append_time(&column[9], event->time_us);
     append_floor_rev(batch, &column[10], event);
     table->rows++;
+    batch_tables_put(batch, event, row->op, record);
 }
 
 static bool has_rev_of(const struct batch *batch, const struct batch_row *a,
@@ -476,4 +489,7 @@ void batch_build(struct batch *batch)
 {
     build_repos(batch);
     build_records(batch);
+    if (batch->event_count > 0) {
+        batch_tables_spare(batch);
+    }
 }

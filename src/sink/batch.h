@@ -25,6 +25,7 @@
 #include "sink/dead_letter.h"
 #include "sink/pg_array.h"
 #include "sink/sink.h"
+#include "sink/table_rows.h"
 
 /* Which statements of `statements.h` have rows. */
 enum batch_table {
@@ -41,7 +42,8 @@ enum batch_table {
 
 enum {
     BATCH_COLUMNS_MAX = 14,
-    BATCH_OP_ENTRY = -1
+    BATCH_OP_ENTRY = -1,
+    BATCH_NO_TABLE = -1
 };
 
 struct batch_columns {
@@ -51,10 +53,12 @@ struct batch_columns {
 };
 
 /* PostgreSQL has refused an op, or the entry where `op` is BATCH_OP_ENTRY: next time it is a dead
- * letter, or skipped. */
+ * letter, or skipped. One on a typed table keeps nothing but the row out of that table. */
 struct batch_verdict {
     int op;
+    int table;       /* whose row was refused, by its place in the tables; or BATCH_NO_TABLE */
     bool is_skipped; /* a user's own constraint: acknowledged without a letter */
+    bool is_removal; /* of a typed table: it refuses to give the row up as well */
     char sqlstate[6];
     char detail[256];
 };
@@ -67,6 +71,7 @@ struct batch_event {
     int64_t guard_us; /* the same, but unknown too where it lies over five minutes ahead: such a
                          time orders nothing across epochs, or it would shut later events out */
     bool lacks_block;
+    struct sink_outcome *outcome; /* until batch_build() */
 };
 
 struct batch_row;
@@ -74,6 +79,7 @@ struct batch_row;
 struct batch {
     struct arena arena;
     struct batch_columns tables[BATCH_TABLE_COUNT];
+    struct table_rows *rows_of_tables; /* NULL: no typed tables; the batch's own */
     struct batch_event *events;
     size_t event_count, event_capacity;
     struct batch_row *rows; /* after batch_build() the winners, one a key */
@@ -87,6 +93,8 @@ struct batch {
     struct buffer scratch;
 };
 
+/* Starts zeroed; `plan` is borrowed, NULL: no typed tables. */
+void batch_init(struct batch *batch, const struct table_plan *plan);
 void batch_deinit(struct batch *batch);
 /* Forgets the last one. */
 void batch_begin(struct batch *batch);
@@ -97,9 +105,13 @@ void batch_begin_one(struct batch *batch, const struct batch_verdict *verdicts, 
 /* Adds to `outcome` what the entry counts for; its live ops count as unchanged until the commit says
  * how many were written. */
 void batch_add(struct batch *batch, const struct entry *entry, struct sink_outcome *outcome);
-/* Fills the columns. Once, after the last batch_add(). */
+/* Fills the columns, and adds to the outcomes what typed tables cannot hold. Once, after the last batch_add(). */
 void batch_build(struct batch *batch);
 /* The op, of the one entry added, that would write the `index`th row; -1 past the last. */
 int batch_winner_op(const struct batch *batch, size_t index);
+
+/* For batch_tables.c. */
+const struct batch_verdict *batch_find_verdict(const struct batch *batch, int op, int table);
+void batch_add_letter(struct batch *batch, const struct dead_letter *letter);
 
 #endif

@@ -25,6 +25,11 @@ const struct entry *isolation_entry(const struct isolation *isolation)
     return &current_batch(isolation)->entries[isolation->entry];
 }
 
+bool isolation_is_trying(const struct isolation *isolation)
+{
+    return isolation->is_on && isolation->is_trying;
+}
+
 int isolation_only_op(const struct isolation *isolation)
 {
     return isolation->is_trying ? isolation->trials[isolation->trial] : BATCH_OP_ENTRY;
@@ -79,6 +84,7 @@ static void add_outcome(struct sink_outcome *to, const struct sink_outcome *from
     to->skipped += from->skipped;
     to->dead += from->dead;
     to->dead_entries += from->dead_entries;
+    to->refused_rows += from->refused_rows;
     to->commits += from->commits;
     to->identities += from->identities;
     to->accounts += from->accounts;
@@ -128,7 +134,8 @@ static void log_refused(struct isolation *isolation, struct log_limit *limit, co
                 LOG_INT("suppressed", suppressed));
 }
 
-static void add_verdict(struct isolation *isolation, int op, const struct pg_failure *failure)
+static struct batch_verdict *add_verdict(struct isolation *isolation, int op, int table,
+                                         const struct pg_failure *failure)
 {
     if (isolation->verdict_count == isolation->verdict_capacity) {
         isolation->verdict_capacity = isolation->verdict_capacity * 2 + 8;
@@ -136,10 +143,12 @@ static void add_verdict(struct isolation *isolation, int op, const struct pg_fai
                                                                      sizeof(*isolation->verdicts));
     }
     struct batch_verdict *verdict = &isolation->verdicts[isolation->verdict_count++];
-    *verdict = (struct batch_verdict){.op = op, .is_skipped = failure->class == SQLSTATE_DONE};
+    *verdict = (struct batch_verdict){
+        .op = op, .table = table, .is_skipped = failure->class == SQLSTATE_DONE};
     memcpy(verdict->sqlstate, failure->sqlstate, sizeof(verdict->sqlstate));
     memcpy(verdict->detail, failure->detail, sizeof(verdict->detail));
     log_refused(isolation, &isolation->refused_limit, "refused", op, failure);
+    return verdict;
 }
 
 static void begin_trials(struct isolation *isolation, const struct batch *batch)
@@ -161,7 +170,8 @@ static void begin_trials(struct isolation *isolation, const struct batch *batch)
 static bool has_verdict_on_entry(const struct isolation *isolation)
 {
     for (size_t i = 0; i < isolation->verdict_count; i++) {
-        if (isolation->verdicts[i].op == BATCH_OP_ENTRY) {
+        if (isolation->verdicts[i].op == BATCH_OP_ENTRY &&
+            isolation->verdicts[i].table == BATCH_NO_TABLE) {
             return true;
         }
     }
@@ -186,24 +196,124 @@ static bool reduce_letters(struct isolation *isolation, const struct pg_failure 
     return false;
 }
 
-bool isolation_refuse(struct isolation *isolation, const struct pg_failure *failure,
-                      const struct batch *batch, enum statement statement)
+/* --- typed tables --- */
+
+static struct batch_verdict *find_verdict(struct isolation *isolation, int op, int table)
 {
-    if (statement == STATEMENT_DEAD_LETTERS || has_verdict_on_entry(isolation)) {
+    for (size_t i = 0; i < isolation->verdict_count; i++) {
+        if (isolation->verdicts[i].op == op && isolation->verdicts[i].table == table) {
+            return &isolation->verdicts[i];
+        }
+    }
+    return NULL;
+}
+
+/* The next step down for an op in a table: no row, then not even its removal. False where both are taken. */
+static bool blame_op(struct isolation *isolation, int op, size_t table, bool is_removal,
+                     const struct pg_failure *failure)
+{
+    struct batch_verdict *verdict = find_verdict(isolation, op, (int)table);
+    bool is_known = verdict != NULL;
+    if (is_known && (verdict->is_removal || op == BATCH_OP_ENTRY)) {
+        return false;
+    }
+    if (!is_known) {
+        verdict = add_verdict(isolation, op, (int)table, failure);
+    }
+    verdict->is_removal = is_known || is_removal;
+    return true;
+}
+
+/* The ops that the refused transaction has tried; then the entry itself, for its clearing. */
+static bool blame_table(struct isolation *isolation, size_t table, bool is_removal,
+                        const struct pg_failure *failure)
+{
+    bool is_news = false;
+    if (isolation->is_trying) {
+        is_news = blame_op(isolation, isolation_only_op(isolation), table, is_removal, failure);
+    }
+    for (size_t i = 0; i < isolation->trial_count && !isolation->is_trying; i++) {
+        is_news = blame_op(isolation, isolation->trials[i], table, is_removal, failure) || is_news;
+    }
+    return is_news || blame_op(isolation, BATCH_OP_ENTRY, table, true, failure);
+}
+
+static bool blame_counts(struct isolation *isolation, const struct table_plan *plan, size_t counts,
+                         const struct pg_failure *failure)
+{
+    bool is_news = false;
+    for (size_t i = 0; i < plan->tables->count; i++) {
+        if (table_plan_feeds(plan, i, counts)) {
+            is_news = blame_table(isolation, i, false, failure) || is_news;
+        }
+    }
+    return is_news;
+}
+
+/* A constraint that is checked at the commit names its table: as if the statement that wrote it had refused. */
+static struct statement_sent find_cause(const struct table_plan *plan,
+                                        const struct pg_failure *failure,
+                                        struct statement_sent sent)
+{
+    for (size_t i = 0;
+         sent.statement == STATEMENT_COMMIT && plan != NULL && i < plan->tables->count; i++) {
+        const char *name = strrchr(plan->tables->items[i].rows_name, '.');
+        name = name != NULL ? name + 1 : plan->tables->items[i].rows_name;
+        if (strcmp(name, failure->table) == 0) {
+            return (struct statement_sent){.statement = STATEMENT_LIVE_ROWS, .table = i};
+        }
+    }
+    return sent;
+}
+
+/* True where a typed table is at fault, and something is left to be tried without it. */
+static bool blame_tables(struct isolation *isolation, const struct table_plan *plan,
+                         struct statement_sent sent, const struct pg_failure *failure)
+{
+    if (sent.statement == STATEMENT_CLEAR_ROWS) {
+        return blame_op(isolation, BATCH_OP_ENTRY, sent.table, true, failure);
+    }
+    if (sent.statement == STATEMENT_GONE_ROWS || sent.statement == STATEMENT_LIVE_ROWS) {
+        return blame_table(isolation, sent.table, sent.statement == STATEMENT_GONE_ROWS, failure);
+    }
+    return sent.statement == STATEMENT_TABLE_COUNTS && plan != NULL &&
+           blame_counts(isolation, plan, sent.table, failure);
+}
+
+/* Whether one op of several may be what was refused. */
+static bool is_of_ops(struct statement_sent sent)
+{
+    return sent.statement == STATEMENT_RECORDS || sent.statement == STATEMENT_GONE_ROWS ||
+           sent.statement == STATEMENT_LIVE_ROWS || sent.statement == STATEMENT_TABLE_COUNTS;
+}
+
+bool isolation_refuse(struct isolation *isolation, const struct pg_failure *failure,
+                      const struct batch *batch, struct statement_sent sent)
+{
+    const struct table_plan *plan =
+        batch->rows_of_tables != NULL ? batch->rows_of_tables->plan : NULL;
+    sent = find_cause(plan, failure, sent);
+    if (sent.statement == STATEMENT_DEAD_LETTERS || has_verdict_on_entry(isolation)) {
         return reduce_letters(isolation, failure);
     }
+    if (is_of_ops(sent) && !isolation->has_tried) {
+        begin_trials(isolation, batch); /* some op, nobody knows which */
+        if (isolation->is_trying) {
+            return true;
+        }
+    }
+    if (blame_tables(isolation, plan, sent, failure)) {
+        return true;
+    }
     if (isolation->is_trying) {
-        add_verdict(isolation, isolation_only_op(isolation), failure);
+        (void)add_verdict(isolation, isolation_only_op(isolation), BATCH_NO_TABLE, failure);
         next_trial(isolation);
         return true;
     }
-    if (statement != STATEMENT_RECORDS || isolation->has_tried) {
-        add_verdict(isolation, BATCH_OP_ENTRY, failure);
-        return true;
-    }
-    begin_trials(isolation, batch); /* some op, nobody knows which */
-    if (!isolation->is_trying) {
-        add_verdict(isolation, isolation->trials[0], failure);
-    }
+    int op = sent.statement == STATEMENT_RECORDS && isolation->trial_count == 1
+                 ? isolation->trials[0]
+                 : BATCH_OP_ENTRY;
+    bool is_judged = find_verdict(isolation, op, BATCH_NO_TABLE) != NULL;
+    (void)add_verdict(isolation, is_judged ? BATCH_OP_ENTRY : op, BATCH_NO_TABLE, failure);
     return true;
 }

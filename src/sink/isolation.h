@@ -5,6 +5,10 @@
  *   what was refused as dead letters (or skipped, where a user's own constraint refused it) --refused-->
  *   the same with less in the letters
  *
+ * A typed table that refuses costs the op its row in that table; where it will not even give up the row that it had,
+ * that one stays; and where it refuses the clearing of a deleted repo, it is not cleared. So the walk ends: each
+ * refusal takes away one statement's reason to refuse.
+ *
  * Ownership: embedded; borrows the batches. Threading: none of its own.
  */
 #ifndef SINK_ISOLATION_H
@@ -49,10 +53,12 @@ int isolation_only_op(const struct isolation *isolation);
 /* That has committed, and wrote so many records. False where it was the last. */
 bool isolation_accept(struct isolation *isolation, uint64_t written, struct sink_outcome *outcomes)
     __attribute__((warn_unused_result));
-/* That was refused by `statement` (STATEMENT_COUNT: by the commit); `batch` is as it was built. False where nothing
- * is left to be tried: even bare letters are refused. The next time begins with whole ones. */
+/* Whether that is one op of several: the entry whole is still to come. */
+bool isolation_is_trying(const struct isolation *isolation);
+/* That was refused by `sent`; `batch` is as it was built. False where nothing is left to be tried: even bare letters
+ * are refused. The next time begins with whole ones. */
 bool isolation_refuse(struct isolation *isolation, const struct pg_failure *failure,
-                      const struct batch *batch, enum statement statement)
+                      const struct batch *batch, struct statement_sent sent)
     __attribute__((warn_unused_result));
 
 #endif

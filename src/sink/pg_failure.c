@@ -149,6 +149,8 @@ void pg_failure_of_result(struct pg_failure *failure, const struct pg_result *na
     }
     *failure = (struct pg_failure){.class = sqlstate_classify(sqlstate, primary)};
     copy_line(failure->sqlstate, sizeof(failure->sqlstate), sqlstate, strlen(sqlstate));
+    const char *table = field(native, PG_DIAG_TABLE_NAME);
+    copy_line(failure->table, sizeof(failure->table), table, strlen(table));
     buffer_append_string(&line, primary);
     if (*detail != '\0') {
         buffer_append_format(&line, ": %s", detail);

@@ -21,7 +21,8 @@ struct pg_result;
 enum {
     PG_SQLSTATE_SIZE = 6,
     PG_TEXT_SIZE = 384,
-    PG_DETAIL_SIZE = 256
+    PG_DETAIL_SIZE = 256,
+    PG_NAME_SIZE = 64 /* NAMEDATALEN */
 };
 
 /* Why a request or a connection failed. */
@@ -31,6 +32,7 @@ struct pg_failure {
     unsigned query;                  /* which query of the request, from 0 */
     char sqlstate[PG_SQLSTATE_SIZE]; /* empty where the server said nothing */
     char text[PG_TEXT_SIZE];         /* one line, free of record content */
+    char table[PG_NAME_SIZE];        /* whose constraint it was; empty where that is not said */
     char detail[PG_DETAIL_SIZE]; /* valid UTF-8, may quote the record; empty where there is none */
 };
 

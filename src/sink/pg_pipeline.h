@@ -33,7 +33,7 @@ struct pg_statement {
 };
 
 enum {
-    PG_PARAMETERS_MAX = 16
+    PG_PARAMETERS_MAX = 64
 };
 
 /* What a query that worked brought; borrowed for the callback. */

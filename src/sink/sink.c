@@ -22,6 +22,7 @@ struct sink {
     struct log_limit away_limit;
     bool is_closing;
     struct list waiting;
+    struct table_plan *plan;
     struct writer **writers; /* NULL once closed */
     unsigned writer_count;
     unsigned open_handles; /* writers and timer */
@@ -148,6 +149,14 @@ static void on_writer_idle(void *owner, struct writer *writer)
     dispatch(owner);
 }
 
+static void on_writer_rows(void *owner, size_t table, const struct sink_rows *rows)
+{
+    struct sink *sink = owner;
+    if (sink->callbacks.on_rows != NULL) {
+        sink->callbacks.on_rows(sink->owner, table, rows);
+    }
+}
+
 void sink_submit(struct sink *sink, struct sink_batch *batch)
 {
     list_append(&sink->waiting, &batch->node);
@@ -176,6 +185,7 @@ static void finish_closing(struct sink *sink)
     struct sink_callbacks callbacks = sink->callbacks;
     void *owner = sink->owner;
     free(sink->writers);
+    table_plan_destroy(sink->plan);
     free(sink->object);
     free(sink);
     if (callbacks.on_closed != NULL) {
@@ -239,8 +249,10 @@ static char *name_object(const char *name)
 struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *options,
                        const struct sink_callbacks *callbacks, void *owner)
 {
-    static const struct writer_callbacks writer_callbacks = {
-        .on_idle = on_writer_idle, .on_state = on_writer_state, .on_closed = on_writer_closed};
+    static const struct writer_callbacks writer_callbacks = {.on_idle = on_writer_idle,
+                                                             .on_state = on_writer_state,
+                                                             .on_rows = on_writer_rows,
+                                                             .on_closed = on_writer_closed};
     struct sink *sink = memory_allocate(sizeof(*sink));
     ASSERT(options->connections > 0);
     sink->callbacks = *callbacks;
@@ -248,6 +260,7 @@ struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *option
     sink->object = name_object(options->name);
     sink->batch_bytes = options->batch_bytes;
     sink->batch_entries = options->batch_entries;
+    sink->plan = table_plan_create(options->tables);
     sink->state = SINK_CONNECTING;
     list_init(&sink->waiting);
     sink->writer_count = options->connections;
@@ -257,7 +270,7 @@ struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *option
     ASSERT(result == 0);
     sink->timer.data = sink;
     for (unsigned i = 0; i < options->connections; i++) {
-        sink->writers[i] = writer_open(loop, options, &writer_callbacks, sink);
+        sink->writers[i] = writer_open(loop, options, sink->plan, &writer_callbacks, sink);
     }
     return sink;
 }

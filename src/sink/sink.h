@@ -2,7 +2,7 @@
  * Sink: entries of the stream become rows of PostgreSQL, one transaction a group of batches.
  *
  *   sink_submit --> [waiting, FIFO] --> a free connection takes as many as fit --> pipeline:
- *   BEGIN, repos, records, accounts, dead letters, COMMIT --> on_done of each batch
+ *   BEGIN, repos, records, typed tables, counts, dead letters, COMMIT --> on_done of each batch
  *
  * A batch is done only when its transaction has committed with synchronous_commit on. The sink retries
  * an outage with backoff for ever, isolates a bad row (single-row transactions) into
@@ -33,10 +33,13 @@ enum sink_state {
     SINK_MISCONFIGURED, /* 42xxx, 28xxx, 3D000, 0A000: nothing is consumed, tried again every 30 s */
 };
 
+struct tables;
+
 struct sink_options {
-    const char *conninfo; /* libpq; copied */
-    const char *schema;   /* copied */
-    const char *name;     /* application_name and the log's object `postgres[name]`; copied */
+    const char *conninfo;        /* libpq; copied */
+    const char *schema;          /* copied */
+    const struct tables *tables; /* typed tables; borrowed; NULL: none */
+    const char *name; /* application_name and the log's object `postgres[name]`; copied */
     unsigned connections;
     size_t batch_bytes;   /* a transaction takes batches up to this */
     size_t batch_entries; /* and up to this many entries */
@@ -53,6 +56,8 @@ struct sink_outcome {
     uint32_t skipped;      /* ops that a user's own constraint refused */
     uint32_t dead;         /* ops, or entries without ops, that became dead letters */
     uint32_t dead_entries; /* entries of which nothing but dead letters came */
+    uint32_t
+        refused_rows; /* rows that a typed table refused: letters, though `records` has the op */
     uint32_t commits, identities, accounts, syncs; /* entries by type */
     int64_t
         newest_event_us; /* event time of the newest entry, microseconds since 1970; 0: unknown */
@@ -69,7 +74,15 @@ struct sink_batch {
                     const struct error *error);
 };
 
+/* What became of rows in a typed table. */
+struct sink_rows {
+    uint32_t written, unchanged, skipped, dead;
+};
+
 struct sink_callbacks {
+    /* A transaction has committed; `table` is the place in the tables, past them that of a table of counts. May be
+     * NULL. */
+    void (*on_rows)(void *owner, size_t table, const struct sink_rows *rows);
     void (*on_state)(void *owner, enum sink_state state, const struct error *error);
     void (*on_closed)(void *owner);
 };

@@ -205,32 +205,111 @@ static enum batch_table table_of(enum statement statement)
     case STATEMENT_DEAD_LETTERS:
         return BATCH_DEAD_LETTERS;
     case STATEMENT_COUNT:
+    case STATEMENT_CLEAR_ROWS:
+    case STATEMENT_GONE_ROWS:
+    case STATEMENT_LIVE_ROWS:
+    case STATEMENT_TABLE_COUNTS:
+    case STATEMENT_COMMIT:
         break;
     }
     PANIC("no such statement");
+}
+
+static void note_sent(struct statements_sent *sent, enum statement statement, size_t table)
+{
+    ASSERT(sent->count < sizeof(sent->order) / sizeof(sent->order[0]));
+    sent->order[sent->count++] = (struct statement_sent){.statement = statement, .table = table};
+}
+
+static void send_arrays(struct pg_connection *connection, const struct pg_statement *statement,
+                        struct pg_array *columns)
+{
+    struct slice values[PG_PARAMETERS_MAX];
+    for (unsigned i = 0; i < statement->count; i++) {
+        values[i] = pg_array_finish(&columns[i]);
+    }
+    pg_connection_query(connection, statement, values);
 }
 
 static void send_statement(struct pg_connection *connection, struct batch *batch,
                            enum statement statement, struct statements_sent *sent)
 {
     struct batch_columns *table = &batch->tables[table_of(statement)];
-    struct slice values[BATCH_COLUMNS_MAX];
     if (table->rows == 0) {
         return;
     }
-    for (unsigned i = 0; i < table->column_count; i++) {
-        values[i] = pg_array_finish(&table->columns[i]);
-    }
     ASSERT(table->column_count == statements[statement].count);
-    pg_connection_query(connection, &statements[statement], values);
-    sent->order[sent->count++] = statement;
+    send_arrays(connection, &statements[statement], table->columns);
+    note_sent(sent, statement, 0);
+}
+
+/* --- typed tables --- */
+
+/* While the records are still there: they say which rows go. */
+static void send_clearing(struct pg_connection *connection, struct batch *batch,
+                          struct statements_sent *sent)
+{
+    const struct table_rows *rows = batch->rows_of_tables;
+    struct batch_columns *cleared = &batch->tables[BATCH_CLEARED];
+    for (size_t i = rows->plan->tables->count; i > 0 && cleared->rows > 0;) {
+        size_t table = rows->plan->order[--i];
+        if (rows->tables[table].is_cleared) {
+            send_arrays(connection, table_plan_statement(rows->plan, table, TABLE_CLEAR),
+                        cleared->columns);
+            note_sent(sent, STATEMENT_CLEAR_ROWS, table);
+        }
+    }
+}
+
+/* What goes, goes first: what comes may have its unique key. */
+static void send_rows(struct pg_connection *connection, struct batch *batch,
+                      struct statements_sent *sent)
+{
+    const struct table_rows *rows = batch->rows_of_tables;
+    for (size_t i = rows->plan->tables->count; i > 0;) {
+        size_t table = rows->plan->order[--i];
+        if (rows->tables[table].gone_rows > 0) {
+            send_arrays(connection, table_plan_statement(rows->plan, table, TABLE_GONE),
+                        rows->tables[table].gone);
+            note_sent(sent, STATEMENT_GONE_ROWS, table);
+        }
+    }
+    for (size_t i = 0; i < rows->plan->tables->count; i++) {
+        size_t table = rows->plan->order[i];
+        if (rows->tables[table].live_rows > 0) {
+            send_arrays(connection, table_plan_statement(rows->plan, table, TABLE_LIVE),
+                        rows->tables[table].live);
+            note_sent(sent, STATEMENT_LIVE_ROWS, table);
+        }
+    }
+}
+
+static void send_counts(struct pg_connection *connection, struct batch *batch,
+                        struct statements_sent *sent)
+{
+    const struct table_rows *rows = batch->rows_of_tables;
+    bool is_clearing = batch->tables[BATCH_CLEARED].rows > 0;
+    for (size_t i = 0; i < rows->plan->tables->count_table_count; i++) {
+        if (table_rows_feed(rows, i, is_clearing)) {
+            pg_connection_query(connection, table_plan_counts(rows->plan, i), NULL);
+            note_sent(sent, STATEMENT_TABLE_COUNTS, i);
+        }
+    }
 }
 
 void statements_send(struct pg_connection *connection, struct batch *batch,
                      struct statements_sent *sent)
 {
+    bool has_tables = batch->rows_of_tables != NULL;
     sent->count = 0;
     for (unsigned i = 0; i < STATEMENT_COUNT; i++) {
+        if (has_tables && i == STATEMENT_CLEAR_RECORDS) {
+            send_clearing(connection, batch, sent);
+        }
+        if (has_tables && i == STATEMENT_DEAD_LETTERS) {
+            send_rows(connection, batch, sent);
+            send_counts(connection, batch, sent);
+        }
         send_statement(connection, batch, (enum statement)i, sent);
     }
 }

@@ -2,7 +2,7 @@
  * Statements: the SQL of a transaction, and the order in which it takes its locks.
  *
  *   repos (by DID: every repo of the batch) -> identity, account, floor, rev owed (rows locked already)
- *   -> records (by key) -> dead letters
+ *   -> records (by key) -> typed tables -> tables of counts (by name, then key) -> dead letters
  *
  * Whoever writes a record has locked its repo first, so two transactions meet at `repos`, in one
  * order. A guard that is false locks the row and writes nothing.
@@ -24,13 +24,24 @@ enum statement {
     STATEMENT_OWED,
     STATEMENT_RECORDS,
     STATEMENT_DEAD_LETTERS,
-    STATEMENT_COUNT
+    STATEMENT_COUNT,
+    /* of typed tables: table_plan.h has their SQL */
+    STATEMENT_CLEAR_ROWS,
+    STATEMENT_GONE_ROWS,
+    STATEMENT_LIVE_ROWS,
+    STATEMENT_TABLE_COUNTS,
+    STATEMENT_COMMIT,
 };
 extern const struct pg_statement statements[STATEMENT_COUNT];
 
+struct statement_sent {
+    enum statement statement;
+    size_t table; /* of a statement of typed tables: the table's place, or the table of counts' */
+};
+
 /* Which statement each query of the request was. */
 struct statements_sent {
-    enum statement order[STATEMENT_COUNT];
+    struct statement_sent order[STATEMENT_COUNT + 4 * TABLES_MAX];
     unsigned count;
 };
 

@@ -15,15 +15,25 @@
 
 struct isolation;
 
+/* Rows of one table: of the transaction that is out, and of those since the last report. */
+struct table_written {
+    uint32_t now, now_cleared;
+    uint32_t rows, cleared;
+};
+
 struct transaction {
     struct batch batch;
     struct statements_sent sent;
     struct pg_request request;
     uint64_t written; /* rows of records, by the command tag */
+    struct table_written
+        *tables; /* of each typed table, then of each table of counts; NULL: none */
     /* `failure` is NULL where it has committed. */
     void (*on_done)(struct transaction *transaction, const struct pg_failure *failure);
 };
 
+/* Starts zeroed; `plan` is borrowed, NULL: no typed tables. */
+void transaction_init(struct transaction *transaction, const struct table_plan *plan);
 void transaction_deinit(struct transaction *transaction);
 /* All entries of `batches` (struct sink_batch), which has one outcome each, made anew. */
 void transaction_build_whole(struct transaction *transaction, const struct list *batches,
@@ -32,9 +42,18 @@ void transaction_build_whole(struct transaction *transaction, const struct list 
 void transaction_build_isolated(struct transaction *transaction, struct isolation *isolation);
 /* Ready connections only. */
 void transaction_run(struct transaction *transaction, struct pg_connection *connection);
-/* Which statement failed; STATEMENT_COUNT where it was the commit. */
-enum statement transaction_failed_in(const struct transaction *transaction,
-                                     const struct pg_failure *failure);
+/* Which statement failed; STATEMENT_COMMIT where it was the commit. */
+struct statement_sent transaction_failed_in(const struct transaction *transaction,
+                                            const struct pg_failure *failure);
+/* It has committed: what it wrote to typed tables counts. */
+void transaction_keep_rows(struct transaction *transaction);
+/* Tells what became of typed rows since the last report; `batch` is the one that was the last of its entries. */
+void transaction_report_rows(struct transaction *transaction,
+                             void (*on_rows)(void *owner, size_t table,
+                                             const struct sink_rows *rows),
+                             void *owner);
+/* Forgets what was kept. */
+void transaction_forget_rows(struct transaction *transaction);
 
 /* Says of ops that count as unchanged that they were written: as many as fit of `*written`, which is less
  * by them. */

@@ -48,6 +48,8 @@ struct writer {
     size_t outcome_count, outcome_capacity;
     struct transaction transaction;
     struct isolation isolation;
+    struct pg_statement *statements;
+    unsigned statement_count;
 };
 
 static void run(struct writer *writer);
@@ -65,14 +67,26 @@ static void enter_phase(struct writer *writer, enum writer_phase next)
     writer->phase = next;
 }
 
+/* What was never made, or by an older standpipe. */
+static bool is_migrations(const struct pg_failure *failure)
+{
+    static const char *const codes[] = {"42P01", "42703", "42883", "3F000"};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        if (strcmp(failure->sqlstate, codes[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void set_state(struct writer *writer, enum sink_state state,
                       const struct pg_failure *failure)
 {
     struct error error;
     if (failure != NULL) {
         error_set(&error, state == SINK_MISCONFIGURED ? ERROR_REFUSED : ERROR_UNREACHABLE,
-                  "postgres: %s%s%s", failure->sqlstate, failure->sqlstate[0] != '\0' ? ": " : "",
-                  failure->text);
+                  "postgres: %s%s%s%s", failure->sqlstate, failure->sqlstate[0] != '\0' ? ": " : "",
+                  failure->text, is_migrations(failure) ? ": run `standpipe migrate`" : "");
     }
     writer->state = state;
     writer->callbacks.on_state(writer->owner, writer, failure != NULL ? &error : NULL);
@@ -288,6 +302,10 @@ static void on_done(struct transaction *transaction, const struct pg_failure *fa
         return;
     }
     set_patience(writer, 1);
+    transaction_keep_rows(transaction);
+    if (!isolation_is_trying(&writer->isolation)) {
+        transaction_report_rows(transaction, writer->callbacks.on_rows, writer->owner);
+    }
     if (!writer->isolation.is_on) {
         for (size_t i = 0; i < writer->outcome_count; i++) {
             outcome_move_written(&writer->outcomes[i], &transaction->written);
@@ -318,6 +336,7 @@ void writer_give(struct writer *writer, struct list *batches)
 {
     ASSERT(writer_is_idle(writer) && list_is_empty(&writer->batches));
     writer->outcome_count = 0;
+    transaction_forget_rows(&writer->transaction);
     for (struct list *node; (node = list_take_first(batches)) != NULL; writer->outcome_count++) {
         list_append(&writer->batches, node);
     }
@@ -363,6 +382,7 @@ static void finish_closing(struct writer *writer)
     transaction_deinit(&writer->transaction);
     isolation_deinit(&writer->isolation);
     free(writer->outcomes);
+    free(writer->statements);
     free(writer->object);
     callbacks.on_closed(owner, writer);
     free(writer);
@@ -399,8 +419,21 @@ void writer_drain(struct writer *writer)
     }
 }
 
+/* Ours, then those of typed tables. */
+static void join_statements(struct writer *writer, const struct table_plan *plan)
+{
+    writer->statement_count = STATEMENT_COUNT + (plan != NULL ? plan->statement_count : 0);
+    writer->statements = memory_allocate(writer->statement_count * sizeof(*writer->statements));
+    memcpy(writer->statements, statements, STATEMENT_COUNT * sizeof(*statements));
+    if (plan != NULL) {
+        memcpy(writer->statements + STATEMENT_COUNT, plan->statements,
+               plan->statement_count * sizeof(*statements));
+    }
+}
+
 struct writer *writer_open(struct uv_loop_s *loop, const struct sink_options *options,
-                           const struct writer_callbacks *callbacks, void *owner)
+                           const struct table_plan *plan, const struct writer_callbacks *callbacks,
+                           void *owner)
 {
     struct writer *writer = memory_allocate(sizeof(*writer));
     writer->callbacks = *callbacks;
@@ -417,6 +450,8 @@ struct writer *writer_open(struct uv_loop_s *loop, const struct sink_options *op
     buffer_append_byte(&object, '\0');
     writer->object = object.data;
     writer->isolation.object = writer->object;
+    join_statements(writer, plan);
+    transaction_init(&writer->transaction, plan);
     writer->transaction.on_done = on_done;
     writer->transaction.batch.keeps_no_letters = options->keeps_no_letters;
     list_init(&writer->batches);
@@ -430,8 +465,8 @@ struct writer *writer_open(struct uv_loop_s *loop, const struct sink_options *op
         .statement_timeout_ms = options->statement_timeout_ms,
         .misconfigured_wait_ms = writer->misconfigured_wait_ms,
         .prepared = options->prepared,
-        .statements = statements,
-        .statement_count = STATEMENT_COUNT,
+        .statements = writer->statements,
+        .statement_count = writer->statement_count,
     };
     static const struct pg_connection_callbacks connection_callbacks = {
         .on_ready = on_ready, .on_lost = on_lost, .on_closed = on_connection_closed};

@@ -4,7 +4,8 @@
  *   writer_give(batches) --> one transaction for all
  *       done        -> on_done of each batch, on_idle
  *       row error   -> each entry in a transaction of its own; of the one that fails, each op alone; then
- *                      the entry again with what was refused as dead letters
+ *                      the entry again with what was refused as dead letters; a typed table that refuses costs no
+ *                      more than its own row
  *       outage      -> the same again after a wait (backoff with jitter)
  *       too long    -> the same entry by entry; an entry that takes too long alone gets more time, step by step
  *       set-up      -> the same again after 30 s on a new session
@@ -17,6 +18,7 @@
 
 #include "sink/pg_connection.h"
 #include "sink/sink.h"
+#include "sink/table_plan.h"
 
 struct writer;
 
@@ -25,11 +27,15 @@ struct writer_callbacks {
     void (*on_idle)(void *owner, struct writer *writer);
     /* writer_state() has changed, or the reason for it. */
     void (*on_state)(void *owner, struct writer *writer, const struct error *error);
+    /* As in sink_callbacks. */
+    void (*on_rows)(void *owner, size_t table, const struct sink_rows *rows);
     void (*on_closed)(void *owner, struct writer *writer);
 };
 
+/* `plan` is borrowed; NULL: no typed tables. */
 struct writer *writer_open(struct uv_loop_s *loop, const struct sink_options *options,
-                           const struct writer_callbacks *callbacks, void *owner);
+                           const struct table_plan *plan, const struct writer_callbacks *callbacks,
+                           void *owner);
 enum sink_state writer_state(const struct writer *writer);
 bool writer_is_idle(const struct writer *writer);
 bool writer_has_batches(const struct writer *writer);

@@ -1,0 +1,548 @@
+#include "sink/table_sql.h"
+
+#include <string.h>
+
+#include "base/panic.h"
+
+static const char *const form_names[] = {
+    [TABLE_CLEAR] = "clear", [TABLE_GONE] = "gone", [TABLE_LIVE] = "live"};
+
+/* A table on its way to SQL. */
+struct writing {
+    const struct table *table;
+    size_t index;
+    struct buffer *out;
+};
+
+/* --- words --- */
+
+void table_sql_append_name(struct buffer *out, const char *name)
+{
+    buffer_append_byte(out, '"');
+    for (; *name != '\0'; name++) {
+        if (*name == '.') {
+            buffer_append_string(out, "\".\"");
+        } else {
+            buffer_append_byte(out, *name);
+        }
+    }
+    buffer_append_byte(out, '"');
+}
+
+/* The same whatever standard_conforming_strings says. */
+static void append_literal(struct buffer *out, const char *text)
+{
+    if (strchr(text, '\\') != NULL) {
+        buffer_append_byte(out, 'E');
+    }
+    buffer_append_byte(out, '\'');
+    for (; *text != '\0'; text++) {
+        if (*text == '\'' || *text == '\\') {
+            buffer_append_byte(out, *text);
+        }
+        buffer_append_byte(out, *text);
+    }
+    buffer_append_byte(out, '\'');
+}
+
+static void append_uri(const struct writing *writing, const char *key)
+{
+    buffer_append_format(writing->out, "'at://' || %s.did || '/%s/' || %s.rkey", key,
+                         writing->table->collection, key);
+}
+
+static const char *type_sql(enum column_type type)
+{
+    switch (type) {
+    case COLUMN_TEXT:
+    case COLUMN_CID:
+        return "text";
+    case COLUMN_INTEGER:
+        return "bigint";
+    case COLUMN_BOOLEAN:
+        return "boolean";
+    case COLUMN_TIMESTAMPTZ:
+        return "timestamptz";
+    case COLUMN_JSONB:
+        return "jsonb";
+    case COLUMN_TEXT_ARRAY:
+        return "text[]";
+    }
+    PANIC("no such type");
+}
+
+static void append_fallback(struct buffer *out, const struct table_column *column)
+{
+    if (column->fallback == NULL) {
+        buffer_append_string(out, "NULL");
+    } else {
+        append_literal(out, column->fallback);
+    }
+    buffer_append_format(out, "::%s", type_sql(column->type));
+}
+
+/* Of a column with a path: jsonb and text[] are sent as text. */
+static void append_parameter(struct buffer *out, const struct table_column *column, size_t index)
+{
+    bool is_cast = column->type == COLUMN_JSONB || column->type == COLUMN_TEXT_ARRAY;
+    if (column->fallback != NULL) {
+        buffer_append_string(out, "coalesce(");
+    }
+    buffer_append_format(out, "d.c%zu%s%s", index, is_cast ? "::" : "",
+                         is_cast ? type_sql(column->type) : "");
+    if (column->fallback != NULL) {
+        buffer_append_string(out, ", ");
+        append_fallback(out, column);
+        buffer_append_byte(out, ')');
+    }
+}
+
+/* What stands in the column, out of the sent row `d` and its record `r`. */
+static void append_expression(const struct writing *writing, size_t index)
+{
+    struct buffer *out = writing->out;
+    const struct table_column *column = &writing->table->columns[index];
+    switch (column->source) {
+    case COLUMN_PATH:
+        append_parameter(out, column, index);
+        return;
+    case COLUMN_LITERAL:
+        append_fallback(out, column);
+        return;
+    case COLUMN_URI:
+        append_uri(writing, "d");
+        return;
+    case COLUMN_DID:
+        buffer_append_string(out, "d.did");
+        return;
+    case COLUMN_RKEY:
+        buffer_append_string(out, "d.rkey");
+        return;
+    case COLUMN_RECORD_CID:
+        buffer_append_string(out, "r.cid");
+        return;
+    case COLUMN_REV:
+        buffer_append_string(out, "r.rev");
+        return;
+    case COLUMN_INDEXED_AT:
+        buffer_append_string(out, "r.indexed_at");
+        return;
+    case COLUMN_SEQ:
+        buffer_append_string(out, "r.seq");
+        return;
+    case COLUMN_EVENT_TIME:
+        buffer_append_string(out, "r.event_time");
+        return;
+    case COLUMN_RECORD:
+        buffer_append_string(out, "r.record");
+        return;
+    }
+    PANIC("no such source");
+}
+
+static const char *name_of(const struct table *table, enum column_source source)
+{
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (table->columns[i].source == source) {
+            return table->columns[i].name;
+        }
+    }
+    PANIC("each table of ours has uri, cid, rev and indexed_at");
+}
+
+static const char *key_name(const struct table *table)
+{
+    return table->columns[table->key].name;
+}
+
+/* `<prefix>"a", <prefix>"b"`; without the key where only values are meant. */
+static void append_columns(const struct writing *writing, const char *prefix, bool has_key)
+{
+    const struct table *table = writing->table;
+    const char *between = "";
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (i == table->key && !has_key) {
+            continue;
+        }
+        buffer_append_format(writing->out, "%s%s", between, prefix);
+        table_sql_append_name(writing->out, table->columns[i].name);
+        between = ", ";
+    }
+}
+
+/* `"a" = <prefix>"a", ...` of all but the key. */
+static void append_assignments(const struct writing *writing, const char *prefix)
+{
+    const struct table *table = writing->table;
+    const char *between = "";
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (i == table->key) {
+            continue;
+        }
+        buffer_append_string(writing->out, between);
+        table_sql_append_name(writing->out, table->columns[i].name);
+        buffer_append_format(writing->out, " = %s", prefix);
+        table_sql_append_name(writing->out, table->columns[i].name);
+        between = ", ";
+    }
+}
+
+/* What tells a row that is right already: of an entry of the reference system, which has no rev, only the time. */
+static void append_guard(const struct writing *writing, const char *row, const char *record)
+{
+    const struct table *table = writing->table;
+    static const enum column_source sources[] = {COLUMN_REV, COLUMN_RECORD_CID, COLUMN_INDEXED_AT};
+    for (int side = 0; side < 2; side++) {
+        buffer_append_string(writing->out, side == 0 ? "(" : " IS DISTINCT FROM (");
+        for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+            buffer_append_format(writing->out, "%s%s.", i > 0 ? ", " : "",
+                                 side == 0 ? row : record);
+            table_sql_append_name(writing->out, name_of(table, sources[i]));
+        }
+        buffer_append_byte(writing->out, ')');
+    }
+}
+
+/* --- counting --- */
+
+static void append_setting(const struct writing *writing, enum table_form form, size_t count)
+{
+    buffer_append_format(writing->out, "'standpipe.%s_%zu_%zu'", form_names[form], writing->index,
+                         count);
+}
+
+/* RETURNING what the rows `t` count for. */
+static void append_returning(const struct writing *writing)
+{
+    const struct table *table = writing->table;
+    for (size_t i = 0; i < table->count_count; i++) {
+        buffer_append_string(writing->out, i == 0 ? " RETURNING t." : ", t.");
+        table_sql_append_name(writing->out, table->columns[table->counts[i].by].name);
+        buffer_append_format(writing->out, " AS \"=%zu\"", i);
+    }
+    if (table->count_count == 0) {
+        buffer_append_string(writing->out, " RETURNING 1");
+    }
+}
+
+/* The end of a statement that counts: the written rows of `w`, and for each count the keys that they move. */
+static void append_tally(const struct writing *writing, enum table_form form)
+{
+    struct buffer *out = writing->out;
+    buffer_append_string(out, ") SELECT (SELECT count(*) FROM w)");
+    for (size_t i = 0; i < writing->table->count_count; i++) {
+        buffer_append_string(out, ", set_config(");
+        append_setting(writing, form, i);
+        buffer_append_format(out,
+                             ", coalesce((SELECT json_object_agg(k, n)::text FROM (SELECT k, sum(n)"
+                             " AS n FROM (SELECT \"=%zu\" AS k, %d AS n FROM w",
+                             i, form == TABLE_LIVE ? 1 : -1);
+        if (form == TABLE_LIVE) {
+            buffer_append_format(out, " UNION ALL SELECT \"=%zu\", -1 FROM x", i);
+        }
+        buffer_append_string(out, ") AS moved WHERE k IS NOT NULL GROUP BY k HAVING sum(n) <> 0)"
+                                  " AS summed), ''), true)");
+    }
+}
+
+/* --- rows that go --- */
+
+/* $1: DIDs. Along the records, which go next. A user's `uri` has the collation that its index has, so the other side
+ * must have none of its own. */
+static void append_clear(const struct writing *writing)
+{
+    struct buffer *out = writing->out;
+    const struct table *table = writing->table;
+    buffer_append_string(out, "DELETE FROM ");
+    table_sql_append_name(out, table->rows_name);
+    buffer_append_format(out,
+                         " AS t USING repos AS p, standpipe_records AS r WHERE p.did = ANY ($1)"
+                         " AND r.did = p.did AND r.collection = '%s' AND r.rev < p.floor"
+                         " AND (r.rev <> '' OR coalesce(r.event_time < p.floor_time, true)) AND t.",
+                         table->collection);
+    table_sql_append_name(out, key_name(table));
+    buffer_append_string(out, table->is_users ? " = convert_from(convert_to(" : " = ");
+    append_uri(writing, "r");
+    buffer_append_string(out, table->is_users ? ", 'UTF8'), 'UTF8')" : "");
+}
+
+/* Of ours: whose record is not the one it was made of. Of a user's, which does not say: but for a record that is live
+ * by another op. */
+static void append_gone(const struct writing *writing)
+{
+    struct buffer *out = writing->out;
+    const struct table *table = writing->table;
+    buffer_append_string(out, "DELETE FROM ");
+    table_sql_append_name(out, table->rows_name);
+    buffer_append_string(out,
+                         " AS t USING unnest($1, $2, $3, $4) AS d (did, rkey, rev, cid) WHERE t.");
+    table_sql_append_name(out, key_name(table));
+    buffer_append_string(out, " = ");
+    append_uri(writing, "d");
+    buffer_append_format(out,
+                         " AND NOT EXISTS (SELECT FROM standpipe_records AS r WHERE r.did = d.did"
+                         " AND r.collection = '%s' AND r.rkey = d.rkey AND ",
+                         table->collection);
+    if (table->is_users) {
+        buffer_append_string(
+            out, "r.cid IS NOT NULL AND (r.rev, r.cid) IS DISTINCT FROM (d.rev, d.cid))");
+        return;
+    }
+    buffer_append_string(out, "r.rev = t.");
+    table_sql_append_name(out, name_of(table, COLUMN_REV));
+    buffer_append_string(out, " AND r.cid = t.");
+    table_sql_append_name(out, name_of(table, COLUMN_RECORD_CID));
+    buffer_append_byte(out, ')');
+}
+
+static void append_removal(const struct writing *writing, enum table_form form)
+{
+    bool is_counted = writing->table->count_count > 0;
+    buffer_append_string(writing->out, is_counted ? "WITH w AS (" : "");
+    if (form == TABLE_CLEAR) {
+        append_clear(writing);
+    } else {
+        append_gone(writing);
+    }
+    if (is_counted) {
+        append_returning(writing);
+        append_tally(writing, form);
+    }
+}
+
+/* --- rows that are --- */
+
+/* The sent rows whose record is the one that was sent, in the order in which they were sent: by key. */
+static void append_from(const struct writing *writing)
+{
+    struct buffer *out = writing->out;
+    const struct table *table = writing->table;
+    unsigned parameter = 0;
+    buffer_append_string(out, " FROM unnest(");
+    while (parameter < TABLE_KEY_PARAMETERS) {
+        parameter++;
+        buffer_append_format(out, "%s$%u", parameter > 1 ? ", " : "", parameter);
+    }
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (table_column_is_sent(&table->columns[i])) {
+            buffer_append_format(out, ", $%u", ++parameter);
+        }
+    }
+    buffer_append_string(out, ") AS d (did, rkey, rev, cid, seq");
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (table_column_is_sent(&table->columns[i])) {
+            buffer_append_format(out, ", c%zu", i);
+        }
+    }
+    buffer_append_format(out,
+                         ") JOIN standpipe_records AS r ON r.did = d.did AND r.collection = '%s'"
+                         " AND r.rkey = d.rkey AND r.rev = d.rev AND r.cid = d.cid"
+                         " AND (d.rev <> '' OR r.seq = d.seq)",
+                         table->collection);
+}
+
+static void append_select(const struct writing *writing)
+{
+    for (size_t i = 0; i < writing->table->column_count; i++) {
+        buffer_append_string(writing->out, i > 0 ? ", " : "SELECT ");
+        append_expression(writing, i);
+        buffer_append_string(writing->out, " AS ");
+        table_sql_append_name(writing->out, writing->table->columns[i].name);
+    }
+}
+
+static void append_insert(const struct writing *writing)
+{
+    buffer_append_string(writing->out, "INSERT INTO ");
+    table_sql_append_name(writing->out, writing->table->rows_name);
+    buffer_append_string(writing->out, " AS t (");
+    append_columns(writing, "", true);
+    buffer_append_string(writing->out, ") ");
+}
+
+static void append_upsert(const struct writing *writing)
+{
+    buffer_append_string(writing->out, " ON CONFLICT (");
+    table_sql_append_name(writing->out, key_name(writing->table));
+    buffer_append_string(writing->out, ") DO UPDATE SET ");
+    append_assignments(writing, "excluded.");
+    buffer_append_string(writing->out, " WHERE ");
+    append_guard(writing, "t", "excluded");
+}
+
+static void append_live(const struct writing *writing)
+{
+    append_insert(writing);
+    append_select(writing);
+    append_from(writing);
+    append_upsert(writing);
+}
+
+/* `x` has what will be written, and what the rows counted for before: no RETURNING tells that. */
+static void append_live_counted(const struct writing *writing)
+{
+    struct buffer *out = writing->out;
+    const struct table *table = writing->table;
+    buffer_append_string(out, "WITH x AS MATERIALIZED (");
+    append_select(writing);
+    for (size_t i = 0; i < table->count_count; i++) {
+        buffer_append_string(out, ", o.");
+        table_sql_append_name(out, table->columns[table->counts[i].by].name);
+        buffer_append_format(out, " AS \"=%zu\"", i);
+    }
+    append_from(writing);
+    buffer_append_string(out, " LEFT JOIN ");
+    table_sql_append_name(out, table->rows_name);
+    buffer_append_string(out, " AS o ON o.");
+    table_sql_append_name(out, key_name(table));
+    buffer_append_string(out, " = ");
+    append_uri(writing, "d");
+    buffer_append_string(out, " WHERE ");
+    append_guard(writing, "o", "r");
+    buffer_append_string(out, "), w AS (");
+    append_insert(writing);
+    buffer_append_string(out, "SELECT ");
+    append_columns(writing, "", true);
+    buffer_append_string(out, " FROM x");
+    append_upsert(writing);
+    append_returning(writing);
+    append_tally(writing, TABLE_LIVE);
+}
+
+/* The user's table has no column that says which record a row is of: the values are compared. A row that is there is
+ * changed in place, because others may refer to it. */
+static void append_live_users(const struct writing *writing)
+{
+    struct buffer *out = writing->out;
+    const struct table *table = writing->table;
+    buffer_append_string(out, "WITH x AS MATERIALIZED (");
+    append_select(writing);
+    append_from(writing);
+    buffer_append_string(out, "), ");
+    if (table->column_count > 1) {
+        buffer_append_string(out, "u AS (UPDATE ");
+        table_sql_append_name(out, table->rows_name);
+        buffer_append_string(out, " AS t SET ");
+        append_assignments(writing, "x.");
+        buffer_append_string(out, " FROM x WHERE t.");
+        table_sql_append_name(out, key_name(table));
+        buffer_append_string(out, " = x.");
+        table_sql_append_name(out, key_name(table));
+        buffer_append_string(out, " AND (");
+        append_columns(writing, "t.", false);
+        buffer_append_string(out, ") IS DISTINCT FROM (");
+        append_columns(writing, "x.", false);
+        buffer_append_string(out, ") RETURNING 1), ");
+    }
+    buffer_append_string(out, "w AS (");
+    append_insert(writing);
+    buffer_append_string(out, "SELECT ");
+    append_columns(writing, "x.", true);
+    buffer_append_string(out, " FROM x WHERE NOT EXISTS (SELECT FROM ");
+    table_sql_append_name(out, table->rows_name);
+    buffer_append_string(out, " AS o WHERE o.");
+    table_sql_append_name(out, key_name(table));
+    buffer_append_string(out, " = x.");
+    table_sql_append_name(out, key_name(table));
+    buffer_append_string(out, ") RETURNING 1) SELECT (SELECT count(*) FROM w)");
+    buffer_append_string(out, table->column_count > 1 ? " + (SELECT count(*) FROM u)" : "");
+}
+
+void table_sql_append(const struct tables *tables, size_t index, enum table_form form,
+                      struct buffer *out)
+{
+    const struct writing writing = {.table = &tables->items[index], .index = index, .out = out};
+    ASSERT(writing.table->count_count == 0 || !writing.table->is_users);
+    if (form != TABLE_LIVE) {
+        append_removal(&writing, form);
+    } else if (writing.table->is_users) {
+        append_live_users(&writing);
+    } else if (writing.table->count_count > 0) {
+        append_live_counted(&writing);
+    } else {
+        append_live(&writing);
+    }
+}
+
+/* --- tables of counts --- */
+
+static void append_moved(const struct writing *writing, const struct count_table *counts,
+                         size_t count, enum table_form form)
+{
+    struct buffer *out = writing->out;
+    buffer_append_string(out, "SELECT key AS k");
+    for (size_t c = 0; c < counts->column_count; c++) {
+        bool is_this = strcmp(counts->columns[c], writing->table->counts[count].column) == 0;
+        buffer_append_format(out, ", %s AS n%zu", is_this ? "value::bigint" : "0", c);
+    }
+    buffer_append_string(out, " FROM json_each_text(nullif(current_setting(");
+    append_setting(writing, form, count);
+    buffer_append_string(out, ", true), '')::json)");
+}
+
+/* All ways in which the rows of a table change one of its counts. */
+static void append_moves_of(const struct writing *writing, const struct count_table *counts,
+                            size_t count, const char **between)
+{
+    for (int form = 0; form < TABLE_FORM_COUNT; form++) {
+        buffer_append_string(writing->out, *between);
+        append_moved(writing, counts, count, (enum table_form)form);
+        *between = " UNION ALL ";
+    }
+}
+
+static void append_all_moved(const struct tables *tables, const struct count_table *counts,
+                             struct buffer *out)
+{
+    const char *between = "";
+    for (size_t t = 0; t < tables->count; t++) {
+        const struct writing writing = {.table = &tables->items[t], .index = t, .out = out};
+        for (size_t c = 0; c < tables->items[t].count_count; c++) {
+            if (strcmp(tables->items[t].counts[c].counts, counts->name) == 0) {
+                append_moves_of(&writing, counts, c, &between);
+            }
+        }
+    }
+}
+
+/* For each column `<before><its name or number><after>`. */
+static void append_each(const struct count_table *counts, struct buffer *out, const char *before,
+                        const char *after)
+{
+    for (size_t c = 0; c < counts->column_count; c++) {
+        buffer_append_string(out, before);
+        buffer_append_format(out, "%zu", c);
+        buffer_append_string(out, after);
+    }
+}
+
+/* Locked in the order of the keys, as everywhere. */
+void table_sql_append_counts(const struct tables *tables, size_t index, struct buffer *out)
+{
+    const struct count_table *counts = &tables->count_tables[index];
+    buffer_append_string(out, "INSERT INTO ");
+    table_sql_append_name(out, counts->name);
+    buffer_append_string(out, " AS t (");
+    table_sql_append_name(out, counts->key);
+    for (size_t c = 0; c < counts->column_count; c++) {
+        buffer_append_string(out, ", ");
+        table_sql_append_name(out, counts->columns[c]);
+    }
+    buffer_append_string(out, ") SELECT k");
+    append_each(counts, out, ", sum(n", ")");
+    buffer_append_string(out, " FROM (");
+    append_all_moved(tables, counts, out);
+    buffer_append_string(out, ") AS moved GROUP BY k HAVING false");
+    append_each(counts, out, " OR sum(n", ") <> 0");
+    buffer_append_string(out, " ORDER BY k COLLATE \"C\" ON CONFLICT (");
+    table_sql_append_name(out, counts->key);
+    buffer_append_string(out, ") DO UPDATE SET ");
+    for (size_t c = 0; c < counts->column_count; c++) {
+        buffer_append_string(out, c > 0 ? ", " : "");
+        table_sql_append_name(out, counts->columns[c]);
+        buffer_append_string(out, " = t.");
+        table_sql_append_name(out, counts->columns[c]);
+        buffer_append_string(out, " + excluded.");
+        table_sql_append_name(out, counts->columns[c]);
+    }
+}
