@@ -202,11 +202,17 @@ static void begin_next(struct request_parser *parser)
     buffer_clear(&parser->authorization);
 }
 
+/* llhttp 9 also calls a bare LF behind HTTP/1.1 an invalid version. */
+static bool is_other_version(const struct request_parser *parser)
+{
+    return parser->llhttp.http_major != 1 || parser->llhttp.http_minor > 1;
+}
+
 static void refuse_as_llhttp_says(struct request_parser *parser, llhttp_errno_t code)
 {
     if (code == HPE_INVALID_METHOD) {
         (void)refuse(parser, 501, "no such method");
-    } else if (code == HPE_INVALID_VERSION) {
+    } else if (code == HPE_INVALID_VERSION && is_other_version(parser)) {
         (void)refuse(parser, 505, "HTTP/1.1 is spoken here");
     } else {
         (void)refuse(parser, 400, "this is no HTTP/1.1 request");

@@ -388,6 +388,9 @@ static void connections_over_the_cap_get_a_503_and_the_others_are_served(void **
         client_open(&refused[i], &site);
     }
     for (unsigned i = 0; i < FAR_OVER; i++) {
+        site_pump(&site); /* a turn of libuv 1.50 accepts one, a turn of 1.44 all */
+    }
+    for (unsigned i = 0; i < FAR_OVER; i++) {
         client_wait_end(&refused[i]);
         told += client_has(&refused[i], "HTTP/1.1 503 ");
         client_close(&refused[i]);
