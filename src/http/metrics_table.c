@@ -14,8 +14,10 @@
 
 static const char *pause_name(unsigned index)
 {
-    static const char *const names[PAUSE_COUNT] = {
-        [PAUSE_WRITER] = "writer", [PAUSE_REDIS] = "redis", [PAUSE_DEPTH] = "depth"};
+    static const char *const names[PAUSE_COUNT] = {[PAUSE_WRITER] = "writer",
+                                                   [PAUSE_REDIS] = "redis",
+                                                   [PAUSE_DEPTH] = "depth",
+                                                   [PAUSE_DEAD_LETTERS] = "dead_letters"};
     return names[index];
 }
 
@@ -143,6 +145,9 @@ const struct metric metrics_table[] = {
      .help = "Whether this process reads the relay.", .value = VALUE_FLAG, AT(relay.is_leader)},
     {GAUGE("standpipe_relay_connected"), .unit = "0 or 1",
      .help = "Whether the subscription is open.", .value = VALUE_FLAG, AT(relay.is_connected)},
+    {GAUGE("standpipe_relay_stopped"), .unit = "0 or 1",
+     .help = "Whether reading has stopped until an operator decides.", .value = VALUE_FLAG,
+     AT(relay.is_stopped)},
     {COUNTER("standpipe_relay_frames_total"), .unit = "frames",
      .help = "Messages received from the relay.", AT(relay.frames)},
     {COUNTER("standpipe_relay_bytes_total"), .unit = "bytes",

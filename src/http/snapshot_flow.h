@@ -19,16 +19,18 @@ enum {
 };
 
 enum pause_reason {
-    PAUSE_WRITER, /* events wait for their append */
-    PAUSE_REDIS,  /* Redis takes no writes */
-    PAUSE_DEPTH,  /* backlog, dead letters or memory at their limit */
+    PAUSE_WRITER,       /* events wait for their append */
+    PAUSE_REDIS,        /* Redis takes no writes */
+    PAUSE_DEPTH,        /* the backlog or Redis' memory at its limit */
+    PAUSE_DEAD_LETTERS, /* too many are undecided */
     PAUSE_COUNT
 };
 
 struct snapshot_relay {
     const char *url; /* credentials masked; NULL: this process never ingests */
     bool is_connected;
-    bool is_leader; /* this process ingests */
+    bool is_leader;  /* this process ingests */
+    bool is_stopped; /* until an operator decides */
     bool is_paused[PAUSE_COUNT];
     uint64_t frames, bytes, reconnects, gaps;
     uint64_t decode_errors[FRAME_FAULT_COUNT];

@@ -36,9 +36,11 @@ static void fill_relay(const struct console_sources *sources, struct metrics_sna
     relay->url = sources->config->relay.url;
     relay->is_connected = figures.is_connected;
     relay->is_leader = figures.is_leader;
+    relay->is_stopped = figures.is_stopped;
     relay->is_paused[PAUSE_WRITER] = (figures.paused_for & PRESSURE_WRITER) != 0;
     relay->is_paused[PAUSE_REDIS] = (figures.paused_for & PRESSURE_REDIS) != 0;
     relay->is_paused[PAUSE_DEPTH] = (figures.paused_for & PRESSURE_DEPTH) != 0;
+    relay->is_paused[PAUSE_DEAD_LETTERS] = (figures.paused_for & PRESSURE_LETTERS) != 0;
     relay->frames = total(sources, COUNTER_FRAMES);
     relay->bytes = figures.bytes;
     relay->reconnects = figures.connects > 0 ? figures.connects - 1 : 0;

@@ -96,6 +96,8 @@ static void every_figure_stands_under_its_name_in_base_units(void **state)
     expect_line(&page, "standpipe_relay_sequence 9007199254740991");
     expect_line(&page, "standpipe_relay_paused{reason=\"redis\"} 1");
     expect_line(&page, "standpipe_relay_paused{reason=\"writer\"} 0");
+    expect_line(&page, "standpipe_relay_paused{reason=\"dead_letters\"} 0");
+    expect_line(&page, "standpipe_relay_stopped 1");
     expect_line(&page, "standpipe_relay_paused_seconds_total 1.5");
     expect_line(&page, "standpipe_relay_last_event_timestamp_seconds 1767225599.75");
     expect_line(&page, "standpipe_relay_certificate_expiry_timestamp_seconds 1767312000");

@@ -30,6 +30,7 @@ static void fill_relay(void)
         .url = "wss://relay.example",
         .is_connected = true,
         .is_leader = true,
+        .is_stopped = true,
         .is_paused = {[PAUSE_REDIS] = true},
         .frames = 1001,
         .bytes = 1002,
