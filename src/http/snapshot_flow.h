@@ -76,7 +76,7 @@ struct snapshot_sink {
     uint64_t errors[SQLSTATE_CLASS_COUNT];
     struct histogram_totals batch_rows;      /* histogram_scale_rows */
     struct histogram_totals batch_us;        /* from read to commit; histogram_scale_short */
-    struct histogram_totals commit_us;       /* COMMIT alone; histogram_scale_short */
+    struct histogram_totals commit_us;       /* of a transaction; histogram_scale_short */
     struct histogram_totals event_commit_us; /* event time to commit; histogram_scale_long */
     int64_t last_commit_us;                  /* since 1970; 0: none */
     uint64_t event_lag_us; /* event time to commit of the newest commit; 0: none */

@@ -131,6 +131,7 @@ static void fill_workers(const struct console_sources *sources, struct metrics_s
         fill_worker(stats, &snapshot->workers[i]);
         histogram_collect(&sink->batch_rows, &stats->batch_rows);
         histogram_collect(&sink->batch_us, &stats->batch_us);
+        histogram_collect(&sink->commit_us, &stats->commit_us);
         histogram_collect(&sink->event_commit_us, &stats->event_commit_us);
         int64_t last_us = (int64_t)worker_stats_get(stats, GAUGE_LAST_COMMIT_US);
         if (last_us > sink->last_commit_us) {

@@ -77,6 +77,9 @@ static void note_times(struct worker_stats *stats, const struct pipeline *pipeli
     int64_t now_us = clock_wall_us();
     histogram_record(&stats->batch_rows, pipeline->batch.count);
     histogram_record(&stats->batch_us, clock_monotonic_us() - pipeline->out_since_us);
+    if (outcome->transaction_us > 0) {
+        histogram_record(&stats->commit_us, outcome->transaction_us);
+    }
     if (outcome->oldest_event_us > 0) {
         histogram_record(&stats->event_commit_us, lag_us(now_us, outcome->oldest_event_us));
     }

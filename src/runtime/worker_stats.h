@@ -27,6 +27,7 @@ struct worker_stats {
     struct counters counters;
     struct histogram batch_rows;      /* entries of a batch */
     struct histogram batch_us;        /* from read to commit */
+    struct histogram commit_us;       /* of a transaction, its COMMIT included */
     struct histogram event_commit_us; /* time of the batch's oldest event to its commit */
     uint64_t gauges[GAUGE_COUNT];
 };

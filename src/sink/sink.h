@@ -62,6 +62,9 @@ struct sink_outcome {
     int64_t
         newest_event_us; /* event time of the newest entry, microseconds since 1970; 0: unknown */
     int64_t oldest_event_us;
+    uint64_t
+        transaction_us; /* from its first statement to its commit, in the first batch of a transaction;
+                                0 in the others, and where rows had to be isolated */
 };
 
 struct sink_batch {

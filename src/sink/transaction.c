@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/panic.h"
 #include "sink/isolation.h"
 
@@ -148,6 +149,7 @@ static void on_done(struct pg_request *request, const struct pg_failure *failure
 void transaction_run(struct transaction *transaction, struct pg_connection *connection)
 {
     transaction->written = 0;
+    transaction->started_us = clock_monotonic_us();
     for (size_t i = 0; i < table_count(transaction); i++) {
         transaction->tables[i].now = 0;
         transaction->tables[i].now_cleared = 0;
@@ -156,4 +158,9 @@ void transaction_run(struct transaction *transaction, struct pg_connection *conn
     pg_connection_begin(connection, &transaction->request);
     statements_send(connection, &transaction->batch, &transaction->sent);
     pg_connection_end(connection);
+}
+
+uint64_t transaction_age_us(const struct transaction *transaction)
+{
+    return clock_monotonic_us() - transaction->started_us;
 }

@@ -26,6 +26,7 @@ struct transaction {
     struct statements_sent sent;
     struct pg_request request;
     uint64_t written; /* rows of records, by the command tag */
+    uint64_t started_us;
     struct table_written
         *tables; /* of each typed table, then of each table of counts; NULL: none */
     /* `failure` is NULL where it has committed. */
@@ -42,6 +43,8 @@ void transaction_build_whole(struct transaction *transaction, const struct list 
 void transaction_build_isolated(struct transaction *transaction, struct isolation *isolation);
 /* Ready connections only. */
 void transaction_run(struct transaction *transaction, struct pg_connection *connection);
+/* Since it was sent. The answers of statements and of COMMIT arrive together, so COMMIT alone cannot be timed. */
+uint64_t transaction_age_us(const struct transaction *transaction);
 /* Which statement failed; STATEMENT_COMMIT where it was the commit. */
 struct statement_sent transaction_failed_in(const struct transaction *transaction,
                                             const struct pg_failure *failure);

@@ -310,6 +310,7 @@ static void on_done(struct transaction *transaction, const struct pg_failure *fa
         for (size_t i = 0; i < writer->outcome_count; i++) {
             outcome_move_written(&writer->outcomes[i], &transaction->written);
         }
+        writer->outcomes[0].transaction_us = transaction_age_us(transaction);
     } else if (isolation_accept(&writer->isolation, transaction->written, writer->outcomes)) {
         run(writer);
         return;
