@@ -39,7 +39,7 @@ enum prepared_mode {
 
 /* How many keys there are. */
 enum {
-    CONFIG_KEY_COUNT = 46
+    CONFIG_KEY_COUNT = 47
 };
 
 /* When a changed key is felt after a reload. */
@@ -120,6 +120,7 @@ struct config_alerts {
     uint64_t depth_warning;
     uint64_t depth_critical;
     uint64_t lag_warning_ms;
+    uint64_t stall_warning_ms; /* 0: never */
 };
 
 struct config_http {

@@ -432,6 +432,16 @@ const struct config_key config_keys[] = {
      .unit = "ms",
      .apply = CONFIG_APPLY_AT_ONCE,
      .sentence = "Time from an event to its commit that warns."},
+    {.section = "alerts",
+     .name = "stall_warning_ms",
+     .type = KEY_NUMBER,
+     FIELD(alerts.stall_warning_ms),
+     .initial = "60000",
+     .maximum = DAY_MS,
+     .unit = "ms",
+     .apply = CONFIG_APPLY_AT_ONCE,
+     .sentence = "Time without a frame of a connected relay that warns; 0: never, for a relay that "
+                 "is often quiet."},
 
     {.section = "http",
      .name = "listen",

@@ -1,6 +1,7 @@
 #include "http/api.h"
 
 #include "atproto/json.h"
+#include "http/health.h"
 #include "http/json_out.h"
 
 static void append_counts(struct buffer *out, const uint64_t *counts, uint64_t total)
@@ -66,6 +67,7 @@ static void append_lag(struct buffer *out, const struct metrics_snapshot *snapsh
     json_out_bool(out, ",\"isKnown\":", stream->is_known && stream->is_lag_known);
     json_out_seconds(out, ",\"oldestPendingSeconds\":", stream->oldest_pending_ms * 1000);
     json_out_seconds(out, ",\"eventToCommitSeconds\":", snapshot->sink.event_lag_us);
+    json_out_seconds(out, ",\"behindSeconds\":", snapshot_behind_us(snapshot));
     json_out_known(out, ",\"sequence\":", relay->sequence > 0, relay->sequence);
     json_out_known(out, ",\"queuedSequence\":", relay->queued_sequence > 0, relay->queued_sequence);
     json_out_known(out, ",\"committedSequence\":", relay->committed_sequence > 0,
@@ -95,8 +97,7 @@ static void append_workers(struct buffer *out, const struct metrics_snapshot *sn
 static void append_reload(struct buffer *out, const struct metrics_snapshot *snapshot)
 {
     const struct snapshot_reload *reload = &snapshot->reload;
-    json_out_number(out, ",\"process\":{\"pid\":", (uint64_t)reload->pid);
-    json_out_number(out, "},\"reload\":{\"number\":", reload->number);
+    json_out_number(out, ",\"reload\":{\"number\":", reload->number);
     json_out_bool(out, ",\"isRunning\":", reload->is_running);
     json_out_bool(out, ",\"wasRefused\":", reload->was_refused);
     json_out_text(out, ",\"why\":", reload->why != NULL ? reload->why : "");
@@ -104,6 +105,89 @@ static void append_reload(struct buffer *out, const struct metrics_snapshot *sna
     buffer_append_string(out, ",\"changes\":");
     buffer_append_slice(out, reload->changes.size > 0 ? reload->changes : SLICE("[]"));
     buffer_append_byte(out, '}');
+}
+
+static void append_process(struct buffer *out, const struct metrics_snapshot *snapshot)
+{
+    const struct process_usage *process = &snapshot->process;
+    json_out_text(out, ",\"version\":", snapshot->version);
+    json_out_time(out, ",\"startTime\":", snapshot->started_us);
+    json_out_number(out, ",\"process\":{\"pid\":", (uint64_t)snapshot->reload.pid);
+    json_out_known(out, ",\"residentBytes\":", process->is_known, process->resident_bytes);
+    json_out_seconds(out, ",\"cpuSeconds\":", process->cpu_us);
+    json_out_known(out, ",\"openDescriptors\":", process->is_known, process->descriptors);
+    buffer_append_byte(out, '}');
+}
+
+/* What the relay's connection is doing; counts are of this process. */
+static void append_intake(struct buffer *out, const struct metrics_snapshot *snapshot)
+{
+    const struct snapshot_relay *relay = &snapshot->relay;
+    const char *separator = "";
+    json_out_bool(out, ",\"relay\":{\"ingests\":", relay->is_leader);
+    json_out_number(out, ",\"frames\":", relay->frames);
+    json_out_number(out, ",\"bytes\":", relay->bytes);
+    json_out_number(out, ",\"reconnects\":", relay->reconnects);
+    json_out_number(out, ",\"gaps\":", relay->gaps);
+    json_out_seconds(out, ",\"pausedSeconds\":", relay->paused_us);
+    buffer_append_string(out, ",\"pausedFor\":[");
+    for (unsigned i = 0; i < PAUSE_COUNT; i++) {
+        if (relay->is_paused[i]) {
+            buffer_append_format(out, "%s\"%s\"", separator,
+                                 pause_reason_name((enum pause_reason)i));
+            separator = ",";
+        }
+    }
+    json_out_time(out, "],\"certificateExpiry\":", relay->certificate_expiry_us);
+    buffer_append_byte(out, '}');
+}
+
+static void append_stream(struct buffer *out, const struct snapshot_stream *stream)
+{
+    json_out_known(out, ",\"redis\":{\"memoryBytes\":", stream->is_known, stream->memory_bytes);
+    json_out_known(out,
+                   ",\"memoryLimitBytes\":", stream->is_known && stream->memory_limit_bytes > 0,
+                   stream->memory_limit_bytes);
+    buffer_append_byte(out, '}');
+}
+
+static void append_rates(struct buffer *out, const struct snapshot_rates *rates)
+{
+    buffer_append_format(out,
+                         ",\"rates\":{\"frames\":%.1f,\"bytes\":%.0f,\"appended\":%.1f,"
+                         "\"committed\":%.1f,\"opsWritten\":%.1f}",
+                         rates->frames, rates->bytes, rates->appended, rates->committed,
+                         rates->ops_written);
+}
+
+static void append_alert(struct buffer *out, const struct snapshot_alert *alert)
+{
+    json_out_text(out, "{\"name\":", alert->name);
+    json_out_text(out, ",\"severity\":", alert_severity_name(alert->severity));
+    json_out_time(out, ",\"since\":", alert->since_us);
+    json_out_text(out, ",\"text\":", alert->text);
+    buffer_append_string(out, "},");
+}
+
+static void append_alerts_of(struct buffer *out, const struct metrics_snapshot *snapshot,
+                             enum alert_severity severity)
+{
+    for (unsigned i = 0; i < snapshot->alert_count; i++) {
+        if (snapshot->alerts[i].severity == severity) {
+            append_alert(out, &snapshot->alerts[i]);
+        }
+    }
+}
+
+/* Those that are active, the worst first. */
+static void append_alerts(struct buffer *out, const struct metrics_snapshot *snapshot)
+{
+    buffer_append_string(out, ",\"alerts\":[");
+    size_t before = out->size;
+    append_alerts_of(out, snapshot, ALERT_CRITICAL);
+    append_alerts_of(out, snapshot, ALERT_WARNING);
+    out->size -= out->size > before; /* the last comma */
+    buffer_append_byte(out, ']');
 }
 
 void api_metrics(struct buffer *out, const struct metrics_snapshot *snapshot)
@@ -124,5 +208,12 @@ void api_metrics(struct buffer *out, const struct metrics_snapshot *snapshot)
     append_lag(out, snapshot);
     append_workers(out, snapshot);
     append_reload(out, snapshot);
+    append_process(out, snapshot);
+    append_intake(out, snapshot);
+    append_stream(out, &snapshot->stream);
+    append_rates(out, &snapshot->rates);
+    append_alerts(out, snapshot);
+    json_out_bool(out, ",\"ready\":", dependencies_are_fine(snapshot->dependencies));
+    health_append_dependencies(out, snapshot);
     buffer_append_string(out, "}\n");
 }

@@ -48,22 +48,8 @@ static bool is_fine(const struct metrics_snapshot *snapshot, enum dependency whi
     return dependency_is_fine(snapshot->dependencies[which].state);
 }
 
-static bool is_ready(const struct metrics_snapshot *snapshot)
+void health_append_dependencies(struct buffer *out, const struct metrics_snapshot *snapshot)
 {
-    bool all = true;
-    for (unsigned i = 0; i < DEPENDENCY_COUNT; i++) {
-        all = all && is_fine(snapshot, (enum dependency)i);
-    }
-    return all;
-}
-
-void health_readyz(struct response *response, const struct metrics_snapshot *snapshot)
-{
-    bool ready = is_ready(snapshot);
-    struct buffer *out = &response->body;
-    response_begin(response, ready ? 200 : 503, CONTENT_JSON);
-    json_out_text(out, "{\"status\":", ready ? "ready" : "not ready");
-    json_out_time(out, ",\"timestamp\":", snapshot->now_us);
     buffer_append_string(out, ",\"dependencies\":{");
     for (unsigned i = 0; i < DEPENDENCY_COUNT; i++) {
         const struct snapshot_dependency *dependency = &snapshot->dependencies[i];
@@ -75,7 +61,18 @@ void health_readyz(struct response *response, const struct metrics_snapshot *sna
         json_out_time(out, ",\"since\":", dependency->since_us);
         buffer_append_byte(out, '}');
     }
-    buffer_append_string(out, "}}\n");
+    buffer_append_byte(out, '}');
+}
+
+void health_readyz(struct response *response, const struct metrics_snapshot *snapshot)
+{
+    bool ready = dependencies_are_fine(snapshot->dependencies);
+    struct buffer *out = &response->body;
+    response_begin(response, ready ? 200 : 503, CONTENT_JSON);
+    json_out_text(out, "{\"status\":", ready ? "ready" : "not ready");
+    json_out_time(out, ",\"timestamp\":", snapshot->now_us);
+    health_append_dependencies(out, snapshot);
+    buffer_append_string(out, "}\n");
 }
 
 static void append_details(struct buffer *out, const struct metrics_snapshot *snapshot)
@@ -100,7 +97,7 @@ void health_ready(struct response *response, const struct metrics_snapshot *snap
     enum {
         MEMORY_CRITICAL_PERCENT = 95
     };
-    bool ready = is_ready(snapshot);
+    bool ready = dependencies_are_fine(snapshot->dependencies);
     bool has_database =
         is_fine(snapshot, DEPENDENCY_POSTGRES) && is_fine(snapshot, DEPENDENCY_SCHEMA);
     bool is_full = snapshot->process.machine_memory_percent >= MEMORY_CRITICAL_PERCENT;

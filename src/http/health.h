@@ -19,5 +19,7 @@ void health_health(struct response *response, const struct metrics_snapshot *sna
                    uint64_t timeout_ms);
 /* As readyz, {status,timestamp,checks{firehose,database,memory}} and `details` where not ready. */
 void health_ready(struct response *response, const struct metrics_snapshot *snapshot);
+/* `,"dependencies":{...}`, as readyz has it. */
+void health_append_dependencies(struct buffer *out, const struct metrics_snapshot *snapshot);
 
 #endif

@@ -14,11 +14,7 @@
 
 static const char *pause_name(unsigned index)
 {
-    static const char *const names[PAUSE_COUNT] = {[PAUSE_WRITER] = "writer",
-                                                   [PAUSE_REDIS] = "redis",
-                                                   [PAUSE_DEPTH] = "depth",
-                                                   [PAUSE_DEAD_LETTERS] = "dead_letters"};
-    return names[index];
+    return pause_reason_name((enum pause_reason)index);
 }
 
 static const char *fault_name(unsigned index)
@@ -108,6 +104,17 @@ static void write_dependencies(struct buffer *out, const struct metric *metric,
     }
 }
 
+static void write_alerts(struct buffer *out, const struct metric *metric,
+                         const struct metrics_snapshot *snapshot)
+{
+    for (unsigned i = 0; i < snapshot->alert_count; i++) {
+        const struct snapshot_alert *alert = &snapshot->alerts[i];
+        buffer_append_string(out, metric->name);
+        metrics_append_label(out, "{", "alert", alert->name);
+        buffer_append_format(out, "} %d\n", alert->severity != ALERT_NONE);
+    }
+}
+
 static void write_tables(struct buffer *out, const struct metric *metric,
                          const struct metrics_snapshot *snapshot)
 {
@@ -139,6 +146,10 @@ const struct metric metrics_table[] = {
     {GAUGE("standpipe_dependency_ready"), .unit = "0 or 1",
      .help = "Whether readiness is content with this dependency.", .value = VALUE_OWN,
      .labels = "dependency", .write = write_dependencies},
+    {GAUGE("standpipe_alert_active"), .unit = "0 or 1",
+     .help =
+         "Whether this alert is active, as warning or as critical: docs/operations.md names each.",
+     .value = VALUE_OWN, .labels = "alert", .write = write_alerts},
 
     /* the relay */
     {GAUGE("standpipe_ingest_leader"), .unit = "0 or 1",

@@ -21,6 +21,15 @@ unsigned snapshot_sqlstate_class(const char *sqlstate)
     return SQLSTATE_CLASS_COUNT - 1;
 }
 
+const char *pause_reason_name(enum pause_reason reason)
+{
+    static const char *const names[PAUSE_COUNT] = {[PAUSE_WRITER] = "writer",
+                                                   [PAUSE_REDIS] = "redis",
+                                                   [PAUSE_DEPTH] = "depth",
+                                                   [PAUSE_DEAD_LETTERS] = "dead_letters"};
+    return names[reason];
+}
+
 const char *dependency_name(enum dependency dependency)
 {
     static const char *const names[DEPENDENCY_COUNT] = {
@@ -50,6 +59,15 @@ bool dependency_is_fine(enum dependency_state state)
     return state == DEPENDENCY_READY || state == DEPENDENCY_CATCHING_UP;
 }
 
+bool dependencies_are_fine(const struct snapshot_dependency *dependencies)
+{
+    bool all = true;
+    for (unsigned i = 0; i < DEPENDENCY_COUNT; i++) {
+        all = all && dependency_is_fine(dependencies[i].state);
+    }
+    return all;
+}
+
 int64_t ledger_unexplained_intake(const struct snapshot_ledger *ledger)
 {
     return (int64_t)(ledger->received - ledger->appended - ledger->duplicate - ledger->filtered -
@@ -60,4 +78,28 @@ int64_t ledger_unexplained_stream(const struct snapshot_ledger *ledger)
 {
     return (int64_t)(ledger->appended - ledger->committed - ledger->dead_entries - ledger->pending -
                      ledger->undelivered);
+}
+
+uint64_t snapshot_behind_us(const struct metrics_snapshot *snapshot)
+{
+    enum {
+        RECENT_US = 10 * 1000 * 1000
+    };
+    const struct snapshot_sink *sink = &snapshot->sink;
+    const struct snapshot_stream *stream = &snapshot->stream;
+    int64_t newest_us = sink->last_commit_us > 0
+                            ? sink->last_commit_us - (int64_t)sink->event_lag_us
+                            : snapshot->started_us;
+    if (stream->pending + stream->undelivered > 0) {
+        return snapshot->now_us > newest_us ? (uint64_t)(snapshot->now_us - newest_us) : 0;
+    }
+    bool is_recent = snapshot->now_us - sink->last_commit_us < RECENT_US;
+    return is_recent ? sink->event_lag_us : 0;
+}
+
+const char *alert_severity_name(enum alert_severity severity)
+{
+    static const char *const names[] = {
+        [ALERT_NONE] = "none", [ALERT_WARNING] = "warning", [ALERT_CRITICAL] = "critical"};
+    return names[severity];
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "http/process.h"
+#include "http/snapshot_alert.h"
 #include "http/snapshot_dependency.h"
 #include "http/snapshot_flow.h"
 #include "http/snapshot_ledger.h"
@@ -46,6 +47,7 @@ struct snapshot_server {
 struct metrics_snapshot {
     const char *version; /* of standpipe */
     int64_t now_us;      /* since 1970; filled by the server */
+    int64_t started_us;  /* of the process, since 1970 */
     struct snapshot_dependency dependencies[DEPENDENCY_COUNT];
     struct snapshot_relay relay;
     struct snapshot_intake intake;
@@ -53,10 +55,17 @@ struct metrics_snapshot {
     struct snapshot_sink sink;
     struct snapshot_ledger ledger;
     struct snapshot_reload reload;
+    struct snapshot_rates rates;
+    unsigned alert_count;
+    struct snapshot_alert alerts[SNAPSHOT_ALERTS_MAX]; /* all that there are, active or not */
     struct snapshot_server server;
     struct process_usage process; /* filled by the server */
     unsigned worker_count;
     struct snapshot_worker workers[SNAPSHOT_WORKERS_MAX];
 };
+
+/* How far what is in PostgreSQL is behind the relay, in time: it grows while entries wait and nothing commits,
+ * and is 0 where nothing waits and nothing came of late. */
+uint64_t snapshot_behind_us(const struct metrics_snapshot *snapshot);
 
 #endif

@@ -45,5 +45,7 @@ const char *dependency_name(enum dependency dependency);
 /* "starting", "ready", "catching up", "paused", "draining", "misconfigured", "away". */
 const char *dependency_state_name(enum dependency_state state);
 bool dependency_is_fine(enum dependency_state state);
+/* Of DEPENDENCY_COUNT of them. */
+bool dependencies_are_fine(const struct snapshot_dependency *dependencies);
 
 #endif

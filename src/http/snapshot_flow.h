@@ -25,6 +25,8 @@ enum pause_reason {
     PAUSE_DEAD_LETTERS, /* too many are undecided */
     PAUSE_COUNT
 };
+/* "writer", "redis", "depth", "dead_letters". */
+const char *pause_reason_name(enum pause_reason reason);
 
 struct snapshot_relay {
     const char *url; /* credentials masked; NULL: this process never ingests */
@@ -82,6 +84,11 @@ struct snapshot_sink {
     uint64_t event_lag_us; /* event time to commit of the newest commit; 0: none */
     unsigned table_count;
     struct snapshot_table tables[SNAPSHOT_TABLES_MAX];
+};
+
+/* Per second, over the last ten seconds; of this process. */
+struct snapshot_rates {
+    double frames, bytes, appended, committed, ops_written;
 };
 
 struct snapshot_worker {

@@ -1,42 +1,23 @@
 #include "runtime/console.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/panic.h"
 #include "http/http.h"
-#include "runtime/figures.h"
-#include "runtime/readiness.h"
-#include "runtime/reload_report.h"
+#include "runtime/watch.h"
 
 struct console {
     const struct console_sources *sources;
     struct console_callbacks callbacks;
     void *owner;
     struct http *http;
-    struct readiness readiness;
+    struct watch *watch;
 };
-
-static void fill_reload(const struct reload_report *report, struct metrics_snapshot *snapshot)
-{
-    snapshot->reload = (struct snapshot_reload){
-        .pid = getpid(),
-        .number = report->number,
-        .is_running = report->is_running,
-        .was_refused = report->was_refused,
-        .success_us = report->success_us,
-        .verdict_us = report->verdict_us,
-        .why = report->why,
-        .changes = buffer_slice(&report->changes),
-    };
-}
 
 static void http_on_fill(void *owner, struct metrics_snapshot *snapshot)
 {
     struct console *console = owner;
-    readiness_judge(&console->readiness, console->sources, snapshot);
-    figures_fill(console->sources, snapshot);
-    fill_reload(console->sources->reload, snapshot);
+    watch_fill(console->watch, snapshot);
 }
 
 /* ---- dead letters --------------------------------------------------------------------------------- */
@@ -87,7 +68,7 @@ static void http_on_closed(void *owner)
     callbacks.on_closed(console_owner);
 }
 
-struct console *console_open(struct uv_loop_s *loop, const struct console_sources *sources,
+struct console *console_open(struct uv_loop_s *loop, struct watch *watch,
                              const struct console_callbacks *callbacks, void *owner,
                              struct error *error)
 {
@@ -97,12 +78,13 @@ struct console *console_open(struct uv_loop_s *loop, const struct console_source
         .on_closed = http_on_closed,
     };
     struct console *console = memory_allocate(sizeof(*console));
-    console->sources = sources;
+    console->watch = watch;
+    console->sources = watch->sources;
     console->callbacks = *callbacks;
     console->owner = owner;
     struct http_options options = {
-        .listen = sources->config->http.listen,
-        .token_file = sources->config->http.token_file,
+        .listen = watch->sources->config->http.listen,
+        .token_file = watch->sources->config->http.token_file,
     };
     console->http = http_open(loop, &options, &http_callbacks, console, error);
     if (console->http == NULL) {

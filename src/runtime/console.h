@@ -9,19 +9,21 @@
 #ifndef RUNTIME_CONSOLE_H
 #define RUNTIME_CONSOLE_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
-#include "runtime/console_sources.h"
 
 struct uv_loop_s;
 struct console;
+struct watch;
 
 struct console_callbacks {
     /* Last call. */
     void (*on_closed)(void *owner);
 };
 
-/* NULL where it cannot listen; `error` says why. `sources` is borrowed and may change. */
-struct console *console_open(struct uv_loop_s *loop, const struct console_sources *sources,
+/* NULL where it cannot listen; `error` says why. `watch` is borrowed. */
+struct console *console_open(struct uv_loop_s *loop, struct watch *watch,
                              const struct console_callbacks *callbacks, void *owner,
                              struct error *error);
 /* Reads the token's file again. False: the token stays as it was. */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "http/snapshot.h"
 #include "runtime/worker_stats.h"
 #include "sink/dead_letter_store.h"
 #include "stream/stream_monitor.h"
@@ -17,6 +18,7 @@ struct ingester;
 struct marks;
 struct reload_report;
 struct stream_watch;
+struct schema_setup;
 
 struct console_sources {
     const struct config *config;
@@ -32,6 +34,7 @@ struct console_sources {
     uint64_t undecided_letters;       /* rows of standpipe_dead_letters */
     struct dead_letter_count letters; /* of the last count: why they are there */
     bool are_letters_too_many;
+    const struct schema_setup *schema; /* NULL: it does not run, or no longer */
     bool is_schema_ready;
     bool is_draining;
 };

@@ -26,8 +26,8 @@ void daemon_log_stopped(const struct daemon *daemon)
 
 static void open_timers(struct daemon *daemon)
 {
-    uv_timer_t *timers[] = {&daemon->look_timer, &daemon->progress_timer, &daemon->deadline_timer,
-                            &daemon->supervise_timer};
+    uv_timer_t *timers[] = {&daemon->look_timer, &daemon->watch_timer, &daemon->progress_timer,
+                            &daemon->deadline_timer, &daemon->supervise_timer};
     for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
         (void)uv_timer_init(&daemon->loop, timers[i]);
         timers[i]->data = daemon;

@@ -12,7 +12,6 @@
 #include "runtime/consumer_slot.h"
 #include "runtime/daemon.h"
 #include "runtime/dead_letter_courier.h"
-#include "runtime/depth_alert.h"
 #include "runtime/generation.h"
 #include "runtime/ingester.h"
 #include "runtime/marks.h"
@@ -23,6 +22,7 @@
 #include "runtime/schema_setup.h"
 #include "runtime/stream_watch.h"
 #include "runtime/supervisor.h"
+#include "runtime/watch.h"
 #include "runtime/workforce.h"
 #include "sink/cursor_store.h"
 #include "stream/stream_monitor.h"
@@ -66,6 +66,7 @@ struct daemon {
     uv_loop_t loop;
     uv_signal_t signals[DAEMON_SIGNAL_COUNT];
     uv_timer_t look_timer;
+    uv_timer_t watch_timer;
     uv_timer_t progress_timer;
     uv_timer_t deadline_timer;
     uv_timer_t supervise_timer;
@@ -86,8 +87,8 @@ struct daemon {
     struct stream_monitor *monitor;
     struct dead_letter_courier *courier; /* NULL: not open */
     struct ingester *ingester;
-    struct depth_alert depth_alert;
     struct stream_watch stream_watch;
+    struct watch watch;
     struct progress progress;
     struct worker_stats *stats; /* one a worker, then the ingester's */
     struct console *console;    /* NULL: not open */

@@ -32,8 +32,6 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
     marks_note_depth(&daemon->marks, depth);
     progress_note_depth(&daemon->progress, depth);
     stream_watch_note(&daemon->stream_watch, depth, clock_monotonic_ms());
-    depth_alert_note(&daemon->depth_alert, &daemon->config->alerts, depth->backlog,
-                     clock_monotonic_ms());
     if (daemon->ingester != NULL) {
         const struct pressure_limits limits = {
             .max_backlog = daemon->config->stream.max_backlog,
@@ -59,6 +57,12 @@ static void look_on_time(uv_timer_t *timer)
     if (daemon->ingester != NULL && daemon->looks++ % LOOKS_PER_ANNOUNCEMENT == 0) {
         announce(daemon->monitor, daemon->ingester, daemon->config->relay.url);
     }
+}
+
+static void watch_on_time(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    watch_tick(&daemon->watch);
 }
 
 static void progress_on_time(uv_timer_t *timer)
@@ -280,6 +284,7 @@ static void schema_on_ready(void *owner)
 {
     struct daemon *daemon = owner;
     daemon->is_schema_open = false;
+    daemon->console_sources.schema = NULL;
     start_stages(daemon);
 }
 
@@ -287,14 +292,27 @@ static void schema_on_closed(void *owner)
 {
     struct daemon *daemon = owner;
     daemon->is_schema_open = false;
+    daemon->console_sources.schema = NULL;
     daemon_proceed(daemon);
+}
+
+static void start_watch(struct daemon *daemon)
+{
+    struct console_sources *sources = &daemon->console_sources;
+    sources->config = daemon->config;
+    sources->workers = daemon->stats;
+    sources->worker_count = daemon_thread_count(daemon);
+    sources->marks = &daemon->marks;
+    sources->stream_watch = &daemon->stream_watch;
+    sources->reload = &daemon->reload.report;
+    watch_init(&daemon->watch, sources);
+    (void)uv_timer_start(&daemon->watch_timer, watch_on_time, WATCH_INTERVAL_MS, WATCH_INTERVAL_MS);
 }
 
 bool daemon_open_console(struct daemon *daemon, struct error *error)
 {
     static const struct console_callbacks callbacks = {.on_closed = console_on_closed};
-    daemon->console =
-        console_open(&daemon->loop, &daemon->console_sources, &callbacks, daemon, error);
+    daemon->console = console_open(&daemon->loop, &daemon->watch, &callbacks, daemon, error);
     daemon->consoles_open += daemon->console != NULL;
     return daemon->console != NULL;
 }
@@ -318,6 +336,7 @@ void daemon_start_schema(struct daemon *daemon)
     daemon->schema = (struct schema_setup){
         .owner = daemon, .on_ready = schema_on_ready, .on_closed = schema_on_closed};
     daemon->is_schema_open = true;
+    daemon->console_sources.schema = &daemon->schema;
     schema_setup_start(&daemon->schema, &daemon->loop, daemon->config->postgres.url,
                        daemon->config->postgres.schema);
 }
@@ -326,12 +345,7 @@ void daemon_start_schema(struct daemon *daemon)
 void daemon_start(struct daemon *daemon)
 {
     struct error error;
-    daemon->console_sources.config = daemon->config;
-    daemon->console_sources.workers = daemon->stats;
-    daemon->console_sources.worker_count = daemon_thread_count(daemon);
-    daemon->console_sources.marks = &daemon->marks;
-    daemon->console_sources.stream_watch = &daemon->stream_watch;
-    daemon->console_sources.reload = &daemon->reload.report;
+    start_watch(daemon);
     if (daemon->config->http.listen[0] != '\0' && !daemon_open_console(daemon, &error)) {
         log_error("http", "no page is served", LOG_TEXT("why", error.text),
                   LOG_TEXT("listen", daemon->config->http.listen));

@@ -29,6 +29,7 @@ static void close_handles(struct daemon *daemon)
         uv_close((uv_handle_t *)&daemon->signals[i], NULL);
     }
     uv_close((uv_handle_t *)&daemon->look_timer, NULL);
+    uv_close((uv_handle_t *)&daemon->watch_timer, NULL);
     uv_close((uv_handle_t *)&daemon->progress_timer, NULL);
     uv_close((uv_handle_t *)&daemon->deadline_timer, NULL);
     uv_close((uv_handle_t *)&daemon->supervise_timer, NULL);

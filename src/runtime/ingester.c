@@ -132,6 +132,7 @@ static void close_subscription(struct ingester *ingester)
     }
     struct subscription_counters counters = subscription_counters(ingester->subscription);
     ingester->connects += counters.connects;
+    ingester->failures += counters.failures;
     ingester->bytes += counters.bytes;
     ingester->is_subscription_closing = true;
     subscription_close(ingester->subscription);

@@ -51,7 +51,8 @@ struct ingester_figures {
     bool is_connected;
     unsigned paused_for; /* enum pressure_reason bits */
     uint64_t paused_us;  /* in all */
-    uint64_t connects, bytes;
+    uint64_t connects, failures,
+        bytes;        /* failures: connections, or tries, that ended by themselves */
     uint64_t waiting; /* events taken, not yet known to be stored */
     int64_t sequence; /* newest taken; 0: none */
     int64_t last_event_us;

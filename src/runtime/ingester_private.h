@@ -43,7 +43,7 @@ struct ingester {
     struct stream_writer *writer;
     struct subscription *subscription;
     uint64_t drain_until_ms;
-    uint64_t connects, bytes; /* of subscriptions that are closed */
+    uint64_t connects, failures, bytes; /* of subscriptions that are closed */
     int64_t reset_sequence;
     struct position surely_queued; /* before the monitor's last look */
     struct origin_facts facts;

@@ -90,6 +90,7 @@ void ingester_figures(const struct ingester *ingester, struct ingester_figures *
         .paused_for = ingester->pressure.reasons,
         .paused_us = pressure_paused_us(&ingester->pressure),
         .connects = ingester->connects,
+        .failures = ingester->failures,
         .bytes = ingester->bytes,
         .waiting = ingester->writer != NULL ? stream_writer_pending(ingester->writer) : 0,
         .sequence = ingester->intake.sequence.last,
@@ -102,6 +103,7 @@ void ingester_figures(const struct ingester *ingester, struct ingester_figures *
         figures->is_connected = subscription_is_connected(subscription);
         figures->certificate_expiry = subscription_certificate_expiry(subscription);
         figures->connects += counters.connects;
+        figures->failures += counters.failures;
         figures->bytes += counters.bytes;
     }
 }

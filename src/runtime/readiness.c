@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "runtime/ingester.h"
 #include "runtime/pressure.h"
+#include "runtime/schema_setup.h"
 #include "runtime/stream_watch.h"
 
 enum {
@@ -15,13 +16,48 @@ static void set_dependency(struct readiness *readiness, struct metrics_snapshot 
                            enum dependency which, enum dependency_state state, const char *reason)
 {
     struct snapshot_dependency *dependency = &snapshot->dependencies[which];
+    if (readiness->is_draining) {
+        state = DEPENDENCY_DRAINING;
+        reason = "the process is stopping";
+    }
     if (readiness->states[which] != state || readiness->since_us[which] == 0) {
         readiness->states[which] = state;
         readiness->since_us[which] = clock_wall_us();
     }
     dependency->state = state;
     dependency->since_us = readiness->since_us[which];
-    (void)snprintf(dependency->reason, REASON_SIZE, "%s", reason);
+    (void)snprintf(dependency->reason, REASON_SIZE, "%.*s", REASON_SIZE - 1, reason);
+}
+
+static void judge_reading(struct readiness *readiness, const struct ingester_figures *figures,
+                          struct metrics_snapshot *snapshot)
+{
+    bool was_tried = figures->connects + figures->failures > 0;
+    if (figures->paused_for == PRESSURE_WRITER) { /* a burst: gone within moments */
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_CATCHING_UP,
+                       "events wait for their append");
+    } else if (figures->paused_for != 0) {
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_PAUSED,
+                       "reading waits: a bound is reached");
+    } else if (figures->is_connected) {
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_READY, "");
+    } else {
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY,
+                       was_tried ? DEPENDENCY_AWAY : DEPENDENCY_STARTING,
+                       "the relay is not connected");
+    }
+}
+
+/* No ingester: it never ingests, or waits for PostgreSQL's schema. */
+static void judge_no_ingester(struct readiness *readiness, const struct console_sources *sources,
+                              struct metrics_snapshot *snapshot)
+{
+    bool never_ingests = sources->config->ingest.mode == INGEST_NEVER;
+    set_dependency(readiness, snapshot, DEPENDENCY_RELAY,
+                   never_ingests ? DEPENDENCY_READY : DEPENDENCY_STARTING,
+                   never_ingests
+                       ? "this process does not ingest"
+                       : "reading has not started: it waits for PostgreSQL, or for a reload");
 }
 
 static void judge_relay(struct readiness *readiness, const struct console_sources *sources,
@@ -29,8 +65,7 @@ static void judge_relay(struct readiness *readiness, const struct console_source
 {
     struct ingester_figures figures = {0};
     if (sources->ingester == NULL) {
-        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_READY,
-                       "this process does not ingest");
+        judge_no_ingester(readiness, sources, snapshot);
         return;
     }
     ingester_figures(sources->ingester, &figures);
@@ -45,18 +80,8 @@ static void judge_relay(struct readiness *readiness, const struct console_source
                        is_asked ? DEPENDENCY_READY : DEPENDENCY_STARTING,
                        is_asked ? "another process holds the ingest lease"
                                 : "the ingest lease could not be asked for yet");
-    } else if (figures.paused_for == PRESSURE_WRITER) { /* a burst: gone within moments */
-        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_CATCHING_UP,
-                       "events wait for their append");
-    } else if (figures.paused_for != 0) {
-        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_PAUSED,
-                       "reading waits: a bound is reached");
-    } else if (figures.is_connected) {
-        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_READY, "");
     } else {
-        set_dependency(readiness, snapshot, DEPENDENCY_RELAY,
-                       figures.connects == 0 ? DEPENDENCY_STARTING : DEPENDENCY_AWAY,
-                       "the relay is not connected");
+        judge_reading(readiness, &figures, snapshot);
     }
 }
 
@@ -107,6 +132,20 @@ enum dependency_state readiness_of_sink(enum sink_state state)
     return DEPENDENCY_STARTING;
 }
 
+/* Before the stages are open, the migrations are all that talks to PostgreSQL. */
+static void judge_schema_setup(struct readiness *readiness, const struct schema_setup *setup,
+                               struct metrics_snapshot *snapshot)
+{
+    enum dependency_state state = DEPENDENCY_STARTING;
+    if (setup != NULL && setup->has_failed) {
+        state = setup->is_refused ? DEPENDENCY_MISCONFIGURED : DEPENDENCY_AWAY;
+    }
+    set_dependency(readiness, snapshot, DEPENDENCY_POSTGRES, state,
+                   state == DEPENDENCY_STARTING ? "not connected yet" : setup->why);
+    set_dependency(readiness, snapshot, DEPENDENCY_SCHEMA, DEPENDENCY_STARTING,
+                   "the migrations have not run yet");
+}
+
 static void judge_postgres(struct readiness *readiness, const struct console_sources *sources,
                            struct metrics_snapshot *snapshot)
 {
@@ -116,11 +155,12 @@ static void judge_postgres(struct readiness *readiness, const struct console_sou
         [SINK_AWAY] = "PostgreSQL is away or busy: batches are retried",
         [SINK_MISCONFIGURED] = "PostgreSQL refuses the set-up: see the log",
     };
-    bool is_ready = sources->is_schema_ready;
-    set_dependency(readiness, snapshot, DEPENDENCY_SCHEMA,
-                   is_ready ? DEPENDENCY_READY : DEPENDENCY_STARTING,
-                   is_ready ? "" : "the migrations have not run yet");
-    enum sink_state worst = is_ready ? worst_sink(sources) : SINK_CONNECTING;
+    if (!sources->is_schema_ready) {
+        judge_schema_setup(readiness, sources->schema, snapshot);
+        return;
+    }
+    enum sink_state worst = worst_sink(sources);
+    set_dependency(readiness, snapshot, DEPENDENCY_SCHEMA, DEPENDENCY_READY, "");
     set_dependency(readiness, snapshot, DEPENDENCY_POSTGRES, readiness_of_sink(worst),
                    reasons[worst]);
 }
@@ -159,15 +199,9 @@ static void judge_stream(struct readiness *readiness, const struct console_sourc
 void readiness_judge(struct readiness *readiness, const struct console_sources *sources,
                      struct metrics_snapshot *snapshot)
 {
+    readiness->is_draining = sources->is_draining;
     judge_relay(readiness, sources, snapshot);
     judge_redis(readiness, sources, snapshot);
     judge_postgres(readiness, sources, snapshot);
     judge_stream(readiness, sources, snapshot);
-    if (!sources->is_draining) {
-        return;
-    }
-    for (unsigned i = 0; i < DEPENDENCY_COUNT; i++) {
-        set_dependency(readiness, snapshot, (enum dependency)i, DEPENDENCY_DRAINING,
-                       "the process is stopping");
-    }
 }

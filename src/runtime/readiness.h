@@ -12,6 +12,7 @@
 struct readiness {
     enum dependency_state states[DEPENDENCY_COUNT];
     int64_t since_us[DEPENDENCY_COUNT]; /* since 1970; 0: never judged */
+    bool is_draining;
 };
 
 /* Judges now and fills the snapshot's dependencies. */

@@ -1,5 +1,7 @@
 #include "runtime/schema_setup.h"
 
+#include <string.h>
+
 #include "sink/migrations.h"
 
 enum {
@@ -33,8 +35,10 @@ static void retry_on_time(uv_timer_t *timer)
 
 static void retry_later(struct schema_setup *setup)
 {
-    bool is_refused = setup->error.kind == ERROR_REFUSED || setup->error.kind == ERROR_USAGE;
-    uint64_t wait_ms = is_refused ? REFUSED_RETRY_MS : backoff_next_ms(&setup->backoff);
+    setup->has_failed = true;
+    setup->is_refused = setup->error.kind == ERROR_REFUSED || setup->error.kind == ERROR_USAGE;
+    memcpy(setup->why, setup->error.text, sizeof(setup->why));
+    uint64_t wait_ms = setup->is_refused ? REFUSED_RETRY_MS : backoff_next_ms(&setup->backoff);
     uint64_t suppressed;
     if (log_limit_pass(&setup->limit, &suppressed)) {
         log_error("postgres[migrate]", "schema is not ready", LOG_TEXT("why", setup->error.text),

@@ -25,7 +25,10 @@ struct schema_setup {
     struct backoff backoff;
     struct log_limit limit;
     struct buffer report;
-    struct error error;
+    struct error error; /* of the running try: the pool's thread writes it */
+    char why[sizeof(((struct error *)NULL)->text)]; /* of the last try that failed */
+    bool has_failed;
+    bool is_refused; /* by what is set up, not because PostgreSQL is away */
     bool is_done;
     bool is_working;
     bool is_closing;

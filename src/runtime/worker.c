@@ -175,6 +175,7 @@ static void timer_on_closed(uv_handle_t *handle)
     }
     struct worker_callbacks callbacks = worker->callbacks;
     void *owner = worker->owner;
+    worker_stats_set(worker->stats, GAUGE_HEARTBEAT_MS, 0); /* gone, not stuck */
     free(worker->pipelines);
     free(worker);
     callbacks.on_closed(owner);
@@ -337,6 +338,8 @@ static void open_timers(struct worker *worker)
     worker->heartbeat.data = worker;
     worker->timers_open = 2;
     worker->heartbeat_due_us = clock_monotonic_us() + HEARTBEAT_US;
+    /* From now on it counts: a loop that never turns is as dead as one that stopped. */
+    worker_stats_set(worker->stats, GAUGE_HEARTBEAT_MS, clock_monotonic_ms());
     (void)uv_timer_start(&worker->heartbeat, heartbeat_on_time, HEARTBEAT_MS, HEARTBEAT_MS);
 }
 

@@ -14,7 +14,7 @@
 
 /* Figures that are replaced rather than added to. */
 enum gauge {
-    GAUGE_HEARTBEAT_MS,   /* clock_monotonic_ms() when the loop turned last; 0: not yet */
+    GAUGE_HEARTBEAT_MS,   /* clock_monotonic_ms() when the loop turned last; 0: no worker */
     GAUGE_LOOP_LAG_US,    /* how late the last heartbeat was */
     GAUGE_IN_FLIGHT,      /* entries out in the sink */
     GAUGE_SINK_STATE,     /* enum sink_state */

@@ -1,5 +1,7 @@
 #include "runtime/worker_thread.h"
 
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <uv.h>
@@ -50,6 +52,9 @@ static void thread_on_asked(uv_async_t *asked)
 static void thread_main(void *argument)
 {
     struct worker_thread *thread = argument;
+    char name[16]; /* what `top -H` shows */
+    (void)snprintf(name, sizeof(name), "worker-%u", thread->options.number);
+    (void)pthread_setname_np(pthread_self(), name);
     (void)uv_run(&thread->loop, UV_RUN_DEFAULT);
     (void)uv_async_send(&thread->ended);
 }

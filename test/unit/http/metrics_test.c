@@ -124,6 +124,8 @@ static void every_figure_stands_under_its_name_in_base_units(void **state)
     expect_line(&page, "standpipe_ledger_unexplained_events{side=\"intake\"} 0");
     expect_line(&page, "standpipe_ledger_unexplained_events{side=\"stream\"} 0");
     expect_line(&page, "standpipe_config_last_reload_successful 1");
+    expect_line(&page, "standpipe_alert_active{alert=\"quiet\"} 0");
+    expect_line(&page, "standpipe_alert_active{alert=\"lag\"} 1");
     expect_line(&page, "standpipe_ingest_leader 1");
     buffer_deinit(&page);
 }

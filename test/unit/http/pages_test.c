@@ -176,8 +176,8 @@ static void api_metrics_is_what_the_contract_says(void **state)
     struct buffer body = {0};
     api_metrics(&body, sample_snapshot());
     expect_json(&body);
-    assert_string_equal(
-        body.data,
+    expect_text(
+        &body,
         "{\"eventsProcessed\":525,"
         "\"eventCounts\":{\"#commit\":500,\"#identity\":10,\"#account\":10,\"#sync\":5},"
         "\"firehoseStatus\":{\"connected\":true,\"url\":\"wss://relay.example\","
@@ -190,7 +190,7 @@ static void api_metrics_is_what_the_contract_says(void **state)
         "\"ops\":{\"written\":400,\"unchanged\":90,\"skipped\":8,\"dead\":2},"
         "\"unexplained\":{\"intake\":0,\"stream\":0}},"
         "\"lag\":{\"pending\":300,\"undelivered\":70,\"isKnown\":true,"
-        "\"oldestPendingSeconds\":1.250,\"eventToCommitSeconds\":0.812,"
+        "\"oldestPendingSeconds\":1.250,\"eventToCommitSeconds\":0.812,\"behindSeconds\":0.812,"
         "\"sequence\":9007199254740991,\"queuedSequence\":9007199254740990,"
         "\"committedSequence\":9007199254740900,\"lastEvent\":\"2025-12-31T23:59:59.750Z\","
         "\"lastCommit\":\"2025-12-31T23:59:59.999Z\"},"
@@ -199,11 +199,33 @@ static void api_metrics_is_what_the_contract_says(void **state)
         "{\"worker\":1,\"postgres\":\"ready\",\"committed\":11,\"inFlight\":21,"
         "\"loopLagSeconds\":0.001,\"heartbeatAgeSeconds\":0.101},"
         "{\"worker\":2,\"postgres\":\"ready\",\"committed\":12,\"inFlight\":22,"
-        "\"loopLagSeconds\":0.001,\"heartbeatAgeSeconds\":0.102}],"
-        "\"process\":{\"pid\":4711},\"reload\":{\"number\":3,\"isRunning\":false,\"wasRefused\":"
-        "false,"
-        "\"why\":\"\",\"time\":\"2026-01-01T00:00:00.000Z\",\"changes\":[{\"key\":\"log.level\"}]}}"
-        "\n");
+        "\"loopLagSeconds\":0.001,\"heartbeatAgeSeconds\":0.102}],");
+    expect_text(&body,
+                "\"relay\":{\"ingests\":true,\"frames\":1001,\"bytes\":1002,\"reconnects\":3,"
+                "\"gaps\":4,\"pausedSeconds\":1.500,\"pausedFor\":[\"redis\"],"
+                "\"certificateExpiry\":\"2026-01-02T00:00:00.000Z\"}");
+    expect_text(&body, "\"redis\":{\"memoryBytes\":1048576,\"memoryLimitBytes\":1073741824}");
+    expect_text(&body, "\"rates\":{\"frames\":250.5,\"bytes\":1000000,\"appended\":240.0,"
+                       "\"committed\":239.0,\"opsWritten\":260.0}");
+    expect_text(&body, "\"version\":\"1.2.3\",\"startTime\":\"2025-12-31T23:59:55.000Z\","
+                       "\"process\":{\"pid\":4711,");
+    expect_text(&body, "\"reload\":{\"number\":3,\"isRunning\":false,\"wasRefused\":false,"
+                       "\"why\":\"\",\"time\":\"2026-01-01T00:00:00.000Z\",\"changes\":[{\"key\":"
+                       "\"log.level\"}]}");
+    expect_text(&body, "\"ready\":true,\"dependencies\":{\"relay\":{\"ready\":true,");
+    buffer_deinit(&body);
+}
+
+static void the_api_lists_the_alerts_that_are_active_the_worst_first(void **state)
+{
+    (void)state;
+    struct buffer body = {0};
+    api_metrics(&body, sample_snapshot());
+    expect_json(&body);
+    expect_text(&body, "\"alerts\":[{\"name\":\"lag\",\"severity\":\"critical\","
+                       "\"since\":\"2025-12-31T23:59:58.000Z\",\"text\":\"it \\\"is\\\" late\"},"
+                       "{\"name\":\"backlog\",\"severity\":\"warning\",");
+    assert_null(strstr(body.data, "\"quiet\""));
     buffer_deinit(&body);
 }
 
@@ -219,7 +241,8 @@ static void what_the_api_does_not_know_is_null(void **state)
     expect_text(&body, "\"errorRate\":0,");
     expect_text(&body, "\"ledger\":null,");
     expect_text(&body, "\"workers\":[],");
-    expect_text(&body, "\"time\":null,\"changes\":[]}}");
+    expect_text(&body, "\"time\":null,\"changes\":[]}");
+    expect_text(&body, "\"alerts\":[],");
     buffer_deinit(&body);
 }
 
@@ -258,6 +281,7 @@ int main(void)
         cmocka_unit_test(ready_has_the_shape_of_the_reference_system),
         cmocka_unit_test(api_metrics_is_what_the_contract_says),
         cmocka_unit_test(what_the_api_does_not_know_is_null),
+        cmocka_unit_test(the_api_lists_the_alerts_that_are_active_the_worst_first),
         cmocka_unit_test(an_imbalance_of_the_ledger_is_told_with_its_sign),
         cmocka_unit_test(the_process_knows_itself),
     };

@@ -104,6 +104,16 @@ static void fill_sink(void)
     sink->tables[1] = (struct snapshot_table){"od\"d\\\n", {5, 6, 7, 8}};
 }
 
+static void fill_alerts(void)
+{
+    snapshot.alert_count = 3;
+    snapshot.alerts[0] = (struct snapshot_alert){"quiet", ALERT_NONE, 0, "nothing"};
+    snapshot.alerts[1] =
+        (struct snapshot_alert){"backlog", ALERT_WARNING, NOW_US - 1000000, "many entries"};
+    snapshot.alerts[2] =
+        (struct snapshot_alert){"lag", ALERT_CRITICAL, NOW_US - 2000000, "it \"is\" late"};
+}
+
 struct metrics_snapshot *sample_snapshot(void)
 {
     (void)sample_empty();
@@ -117,6 +127,9 @@ struct metrics_snapshot *sample_snapshot(void)
     snapshot.reload.number = 3;
     snapshot.reload.verdict_us = NOW_US;
     snapshot.reload.changes = SLICE("[{\"key\":\"log.level\"}]");
+    snapshot.started_us = NOW_US - 5000000;
+    snapshot.rates = (struct snapshot_rates){250.5, 1000000, 240, 239, 260};
+    fill_alerts();
     snapshot.reload.success_us = NOW_US - 5000000;
     snapshot.worker_count = WORKERS;
     for (unsigned i = 0; i < WORKERS; i++) {

@@ -1,0 +1,128 @@
+"""Alerts: what crosses a threshold is said once, in the log, in /api/metrics and in /metrics."""
+import re
+
+import psycopg
+import pytest
+
+from handmade import Create, Repo, Sequence, write_frames
+from harness.waiting import wait_until
+
+STREAM = "firehose:events"
+
+
+def active(daemon, name):
+    found = [alert for alert in daemon.api().get("alerts", []) if alert["name"] == name]
+    return found[0] if found else None
+
+
+def wait_alert(daemon, name, severity):
+    wait_until(
+        lambda: (active(daemon, name) or {"severity": None})["severity"] == severity,
+        lambda: f"alert {name} is {severity} ({daemon.api().get('alerts')})",
+        30,
+        [daemon.process],
+    )
+    return active(daemon, name)
+
+
+def lines_of(daemon, name):
+    return [line for line in daemon.process.text().splitlines() if f"alert[{name}]" in line]
+
+
+@pytest.fixture
+def start_held(setup, start_relay, generated):
+    """start_held(settings) -> (daemon, release): repos is locked until release(), so nothing commits."""
+    assert setup.command("migrate").returncode == 0
+    setup.relay = start_relay(generated.frames)
+    lock = psycopg.connect(setup.database.conninfo)
+    lock.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
+
+    def start(**settings):
+        daemon = setup.run(relay__cursor="oldest", alerts__interval_ms=100, **settings)
+        wait_until(lambda: daemon.get("/livez")[0] == 200, "alive", 30, [daemon.process])
+        return daemon, lock.rollback
+
+    yield start
+    lock.close()
+
+
+def test_a_backlog_warns_is_critical_and_is_over_each_said_once(start_held):
+    daemon, release = start_held(alerts__depth_warning=100, alerts__depth_critical=500)
+    alert = wait_alert(daemon, "backlog", "critical")
+    assert re.fullmatch(r"[\d,]+ entries are not yet acknowledged, over 500", alert["text"])
+    assert daemon.metrics()['standpipe_alert_active{alert="backlog"}'] == 1
+    assert daemon.api()["firehoseStatus"]["queueDepth"] > 500
+    release()
+    wait_alert(daemon, "backlog", None)
+    assert daemon.metrics()['standpipe_alert_active{alert="backlog"}'] == 0
+    assert daemon.terminate() == 0
+    words = [line.split("] ")[1].split()[0] for line in lines_of(daemon, "backlog")]
+    assert words in (["raised", "over"], ["raised", "raised", "over"],
+                     ["raised", "lowered", "over"], ["raised", "raised", "lowered", "over"])
+
+
+def test_lag_warns_while_nothing_commits(start_held):
+    daemon, release = start_held(alerts__lag_warning_ms=2000)
+    assert "behind the relay, over 2.0 s" in wait_alert(daemon, "lag", "warning")["text"]
+    release()
+    assert daemon.terminate() == 0
+
+
+def test_a_relay_that_sends_nothing_has_stalled(setup, start_relay, generated):
+    setup.relay = start_relay(generated.frames)
+    settings = {"alerts__interval_ms": 100, "alerts__stall_warning_ms": 1000}
+    daemon = setup.run(relay__cursor="oldest", **settings).wait_ready()
+    alert = wait_alert(daemon, "relay_stalled", "warning")
+    assert alert["text"].startswith("the relay is connected and has sent nothing for ")
+    assert daemon.terminate() == 0
+    assert len(lines_of(daemon, "relay_stalled")) == 1
+
+
+def test_gaps_and_dead_letters_are_told(setup, start_relay, folder):
+    sequence = Sequence()
+    repo = Repo(sequence, "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")
+    frames = [repo.commit(Create("com.example.x/r0", {"n": 0}))]
+    sequence.next += 5
+    frames += [repo.commit(Create("com.example.x/r1", {"n": 1})), b"\xff no frame"]
+    setup.relay = start_relay(write_frames(frames, folder / "f.bin"), "--rate", 1)
+    daemon = setup.run(relay__cursor="oldest", alerts__interval_ms=100).wait_ready()
+    assert wait_alert(daemon, "relay_gaps", "warning")["text"] == "the relay left out 5 sequences"
+    assert "1 new dead letters" in wait_alert(daemon, "dead_letters", "warning")["text"]
+    assert daemon.terminate() == 0
+
+
+def unacknowledged(client):
+    """What DELIVERY says that queueDepth is, from Redis' own lists rather than its counts."""
+    group = client.xinfo_groups(STREAM)[0]
+    waiting = client.xrange(STREAM, min=b"(" + group["last-delivered-id"])
+    return group["pending"] + len(waiting), group["lag"]
+
+
+def test_queue_depth_is_right_where_the_lag_of_redis_is_null(setup, start_relay, generated):
+    setup.relay = start_relay(generated.frames, "--rate", 500)
+    daemon = setup.run(relay__cursor="oldest").wait_ready()
+    wait_until(lambda: daemon.api()["eventsProcessed"] > 0, "a commit", 30, [daemon.process])
+    with psycopg.connect(setup.database.conninfo) as lock:
+        lock.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
+        client = setup.stream()
+        wait_until(
+            lambda: setup.queued() >= generated.last_sequence and setup.progress()[3] > 0,
+            lambda: f"all is in the stream, and batches are held ({setup.progress()})",
+            60,
+            [daemon.process],
+        )
+        group = client.xinfo_groups(STREAM)[0]
+        client.xgroup_setid(STREAM, group["name"], group["last-delivered-id"])
+        depth, lag = unacknowledged(client)
+        assert lag is None and depth > 0
+        wait_until(
+            lambda: daemon.api()["lag"]["isKnown"] is False
+            and daemon.api()["firehoseStatus"]["queueDepth"] == depth,
+            lambda: f"queueDepth is {depth} ({daemon.api()['firehoseStatus']})",
+            20,
+            [daemon.process],
+        )
+        lock.rollback()
+    setup.wait_drained(generated.last_sequence)
+    assert daemon.api()["firehoseStatus"]["queueDepth"] is not None
+    assert daemon.terminate() == 0
