@@ -481,8 +481,8 @@ static void append_moved(const struct writing *writing, const struct count_table
 }
 
 /* All ways in which the rows of a table change one of its counts. */
-static void append_moves_of(const struct writing *writing, const struct count_table *counts,
-                            size_t count, const char **between)
+static void append_moves(const struct writing *writing, const struct count_table *counts,
+                         size_t count, const char **between)
 {
     for (int form = 0; form < TABLE_FORM_COUNT; form++) {
         buffer_append_string(writing->out, *between);
@@ -491,16 +491,12 @@ static void append_moves_of(const struct writing *writing, const struct count_ta
     }
 }
 
-static void append_all_moved(const struct tables *tables, const struct count_table *counts,
-                             struct buffer *out)
+static void append_all_moves(const struct writing *writing, const struct count_table *counts,
+                             const char **between)
 {
-    const char *between = "";
-    for (size_t t = 0; t < tables->count; t++) {
-        const struct writing writing = {.table = &tables->items[t], .index = t, .out = out};
-        for (size_t c = 0; c < tables->items[t].count_count; c++) {
-            if (strcmp(tables->items[t].counts[c].counts, counts->name) == 0) {
-                append_moves_of(&writing, counts, c, &between);
-            }
+    for (size_t i = 0; i < writing->table->count_count; i++) {
+        if (strcmp(writing->table->counts[i].counts, counts->name) == 0) {
+            append_moves(writing, counts, i, between);
         }
     }
 }
@@ -520,6 +516,7 @@ static void append_each(const struct count_table *counts, struct buffer *out, co
 void table_sql_append_counts(const struct tables *tables, size_t index, struct buffer *out)
 {
     const struct count_table *counts = &tables->count_tables[index];
+    const char *between = "";
     buffer_append_string(out, "INSERT INTO ");
     table_sql_append_name(out, counts->name);
     buffer_append_string(out, " AS t (");
@@ -531,7 +528,10 @@ void table_sql_append_counts(const struct tables *tables, size_t index, struct b
     buffer_append_string(out, ") SELECT k");
     append_each(counts, out, ", sum(n", ")");
     buffer_append_string(out, " FROM (");
-    append_all_moved(tables, counts, out);
+    for (size_t t = 0; t < tables->count; t++) {
+        const struct writing writing = {.table = &tables->items[t], .index = t, .out = out};
+        append_all_moves(&writing, counts, &between);
+    }
     buffer_append_string(out, ") AS moved GROUP BY k HAVING false");
     append_each(counts, out, " OR sum(n", ") <> 0");
     buffer_append_string(out, " ORDER BY k COLLATE \"C\" ON CONFLICT (");
