@@ -49,6 +49,12 @@ void harness_reset(void)
     buffer_deinit(&report);
 }
 
+void harness_forget(void)
+{
+    assert_int_equal(out, 0);
+    arena_reset(&arena);
+}
+
 static void on_state(void *owner, enum sink_state state, const struct error *error)
 {
     (void)owner;

@@ -10,7 +10,7 @@ enum {
     HARNESS_ENTRIES = 512
 };
 
-/* Entries live until harness_reset(). */
+/* Entries live until harness_reset() or harness_forget(). */
 struct harness_batch {
     struct sink_batch batch;
     struct entry entries[HARNESS_ENTRIES];
@@ -21,6 +21,8 @@ struct harness_batch {
 
 /* Drops and makes the schema anew. */
 void harness_reset(void);
+/* Forgets the batches so far, none of which may be out. */
+void harness_forget(void);
 /* What harness_open() uses; strings are static. */
 struct sink_options harness_options(unsigned connections, bool prepared);
 void harness_open(unsigned connections, bool prepared);
