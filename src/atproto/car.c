@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "atproto/cid.h"
+#include "atproto/sha256.h"
 #include "base/backoff.h"
 #include "base/panic.h"
 
@@ -212,11 +213,11 @@ bool car_find(const struct car *car, struct slice cid, struct slice *data)
     return true;
 }
 
-bool car_verify(const struct car *car, struct sha256 *sha256, const struct car_block **bad)
+bool car_verify(const struct car *car, const struct car_block **bad)
 {
     uint8_t digest[SHA256_SIZE];
     for (size_t i = 0; i < car->count; i++) {
-        sha256_digest(sha256, car->blocks[i].data, digest);
+        sha256_digest(car->blocks[i].data, digest);
         if (memcmp(digest, car->blocks[i].cid + CID_DIGEST_OFFSET, SHA256_SIZE) != 0) {
             *bad = &car->blocks[i];
             return false;

@@ -17,7 +17,6 @@
 #include <stdint.h>
 
 #include "atproto/dag_cbor.h"
-#include "atproto/sha256.h"
 #include "base/slice.h"
 
 /* The lexicon's 2,000,000 bytes hold 54,054 of the smallest blocks. */
@@ -56,6 +55,6 @@ enum car_result car_parse(struct car *car, struct slice bytes, struct dag_stack 
 /* False where no block has this CID. */
 bool car_find(const struct car *car, struct slice cid, struct slice *data);
 /* Whether every block hashes to its CID; else `*bad` is the first that does not. */
-bool car_verify(const struct car *car, struct sha256 *sha256, const struct car_block **bad);
+bool car_verify(const struct car *car, const struct car_block **bad);
 
 #endif

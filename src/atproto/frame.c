@@ -27,7 +27,6 @@ struct frame_decoder {
     struct dag_stack stack;
     struct frame_body body;
     struct car car;
-    struct sha256 sha256;
     struct buffer data; /* the JSON of the last event */
 };
 
@@ -44,7 +43,6 @@ struct frame_decoder *frame_decoder_create(const struct frame_decoder_options *o
     struct frame_decoder *decoder = memory_allocate(sizeof(*decoder));
     decoder->options = *options;
     car_init(&decoder->car);
-    sha256_init(&decoder->sha256);
     return decoder;
 }
 
@@ -56,7 +54,6 @@ void frame_decoder_destroy(struct frame_decoder *decoder)
     dag_stack_deinit(&decoder->stack);
     frame_body_deinit(&decoder->body);
     car_deinit(&decoder->car);
-    sha256_deinit(&decoder->sha256);
     buffer_deinit(&decoder->data);
     free(decoder);
 }
@@ -167,7 +164,7 @@ static enum parse_result read_blocks(const struct decoding *decoding)
                       "commit: blocks: %s", why);
     }
     const struct car_block *bad;
-    if (!decoder->options.verify_blocks || car_verify(&decoder->car, &decoder->sha256, &bad)) {
+    if (!decoder->options.verify_blocks || car_verify(&decoder->car, &bad)) {
         return PARSE_DONE;
     }
     struct buffer cid = {0};

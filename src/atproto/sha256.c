@@ -1,27 +1,18 @@
+/* The functions below are deprecated in favour of EVP, which takes 60 to 90 ns more a block (a fifth of hashing 300 bytes)
+ * to find its way to the same code; a frame has a dozen blocks. They are in OpenSSL 3 and 3.5 all the same. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "atproto/sha256.h"
 
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include "base/panic.h"
 
-void sha256_init(struct sha256 *sha256)
+void sha256_digest(struct slice bytes, uint8_t digest[SHA256_SIZE])
 {
-    sha256->algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
-    sha256->context = EVP_MD_CTX_new();
-    ASSERT(sha256->algorithm != NULL && sha256->context != NULL);
-    ASSERT(EVP_DigestInit_ex2(sha256->context, sha256->algorithm, NULL) == 1);
-}
-
-void sha256_deinit(struct sha256 *sha256)
-{
-    EVP_MD_CTX_free(sha256->context);
-    EVP_MD_free(sha256->algorithm);
-    *sha256 = (struct sha256){0};
-}
-
-void sha256_digest(struct sha256 *sha256, struct slice bytes, uint8_t digest[SHA256_SIZE])
-{
-    ASSERT(EVP_DigestInit_ex2(sha256->context, NULL, NULL) == 1);
-    ASSERT(EVP_DigestUpdate(sha256->context, bytes.data, bytes.size) == 1);
-    ASSERT(EVP_DigestFinal_ex(sha256->context, digest, NULL) == 1);
+    SHA256_CTX context;
+    bool is_done = SHA256_Init(&context) == 1 &&
+                   SHA256_Update(&context, bytes.data, bytes.size) == 1 &&
+                   SHA256_Final(digest, &context) == 1;
+    ASSERT(is_done); /* says no only where it is not OpenSSL's own code */
 }

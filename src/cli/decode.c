@@ -10,7 +10,8 @@
 
 enum {
     LENGTH_BYTES = 4,
-    BITS_PER_BYTE = 8
+    BITS_PER_BYTE = 8,
+    INPUT_BUFFER_BYTES = 256 * 1024
 };
 
 struct decode {
@@ -26,14 +27,24 @@ struct decode {
 
 static void append_text_field(struct buffer *line, const char *name, struct slice text)
 {
-    buffer_append_format(line, "\"%s\":", name);
+    buffer_append_byte(line, '"');
+    buffer_append_string(line, name);
+    buffer_append_string(line, "\":");
     /* What JSON cannot hold is replaced; a line of diagnosis need not keep the bytes. */
     (void)json_append_text(line, text);
 }
 
+static void append_sequence(struct buffer *line, int64_t sequence)
+{
+    buffer_append_string(line, "\"seq\":\"");
+    buffer_append_int64(line, sequence);
+    buffer_append_byte(line, '"');
+}
+
 static void append_entry(struct buffer *line, const struct frame_event *event)
 {
-    buffer_append_format(line, "\"seq\":\"%" PRId64 "\",", event->sequence);
+    append_sequence(line, event->sequence);
+    buffer_append_byte(line, ',');
     append_text_field(line, "time", event->time);
     buffer_append_byte(line, ',');
     append_text_field(line, "rev", event->rev);
@@ -54,7 +65,7 @@ static void append_event(struct buffer *line, const struct frame_event *event)
                                          : slice_from_string(frame_type_name(event->type)));
     buffer_append_byte(line, ',');
     if (is_filtered(event)) {
-        buffer_append_format(line, "\"seq\":\"%" PRId64 "\"", event->sequence);
+        append_sequence(line, event->sequence);
     } else if (event->type <= FRAME_SYNC) {
         append_entry(line, event);
     } else {
@@ -159,6 +170,8 @@ static int decode_input(struct decode *decode, const struct config *config)
                    .count = config->relay.collections.count}};
     struct error error;
     decode->max_frame_bytes = config->relay.max_frame_bytes;
+    /* A frame is larger than stdio's own buffer. Where there is no memory for it, that one does. */
+    (void)setvbuf(decode->input, NULL, _IOFBF, INPUT_BUFFER_BYTES);
     decode->decoder = frame_decoder_create(&options);
     int code = read_frames(decode, &error) ? EXIT_DONE : cli_fail("decode", &error);
     frame_decoder_destroy(decode->decoder);

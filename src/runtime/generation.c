@@ -15,10 +15,7 @@ static void digest_authorities(struct generation *generation)
     struct error error;
     const char *path = generation->config.relay.ca_file;
     if (path != NULL && config_read_whole(path, CA_FILE_LIMIT, &content, &error)) {
-        struct sha256 sha256;
-        sha256_init(&sha256);
-        sha256_digest(&sha256, buffer_slice(&content), generation->ca_digest);
-        sha256_deinit(&sha256);
+        sha256_digest(buffer_slice(&content), generation->ca_digest);
     }
     buffer_deinit(&content);
 }

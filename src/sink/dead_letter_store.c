@@ -47,7 +47,6 @@ struct dead_letter_store {
     enum store_request running;
     bool is_closing;
     struct pg_array columns[KEEP_COLUMNS];
-    struct sha256 sha256;
     struct buffer scratch;
     struct buffer texts; /* of the loaded rows; they outlive the answer until on_done */
     struct dead_letter_row rows[DEAD_LETTER_LOAD_MAX];
@@ -335,7 +334,7 @@ static void append_frame(struct dead_letter_store *store, const struct dead_lett
     struct buffer hash = {0};
     struct pg_array *columns = store->columns;
     struct slice bytes = frame_bytes(store, frame->frame);
-    sha256_digest(&store->sha256, bytes, digest);
+    sha256_digest(bytes, digest);
     base64_append(&hash, slice_of(digest, sizeof(digest)));
     pg_array_append_int64(&columns[KEEP_EPOCH], (int64_t)(frame->position.epoch & INT64_MAX));
     pg_array_append_int64(&columns[KEEP_SEQUENCE], frame->sequence);
@@ -447,7 +446,6 @@ static void on_connection_closed(void *owner)
     for (unsigned i = 0; i < KEEP_COLUMNS; i++) {
         pg_array_deinit(&store->columns[i]);
     }
-    sha256_deinit(&store->sha256);
     buffer_deinit(&store->scratch);
     buffer_deinit(&store->texts);
     free(store);
@@ -472,7 +470,6 @@ struct dead_letter_store *dead_letter_store_open(
     struct dead_letter_store *store = memory_allocate(sizeof(*store));
     store->callbacks = *callbacks;
     store->owner = owner;
-    sha256_init(&store->sha256);
     const struct pg_connection_options connection_options = {
         .conninfo = options->conninfo,
         .schema = options->schema,

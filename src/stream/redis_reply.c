@@ -181,7 +181,9 @@ void redis_free_reply(struct redisReply *reply)
 
 void redis_format_head(struct buffer *out, size_t count)
 {
-    buffer_append_format(out, "*%zu\r\n", count);
+    buffer_append_byte(out, '*');
+    buffer_append_int64(out, (int64_t)count);
+    buffer_append(out, "\r\n", 2);
 }
 
 void redis_format_argument(struct buffer *out, struct slice argument)

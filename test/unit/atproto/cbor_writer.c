@@ -58,11 +58,8 @@ void cbor_put_hex(struct buffer *out, const char *hex)
 
 struct slice make_cid(struct slice block, char cid[CID_SIZE])
 {
-    struct sha256 sha256;
-    sha256_init(&sha256);
     memcpy(cid, "\x01\x71\x12\x20", CID_DIGEST_OFFSET);
-    sha256_digest(&sha256, block, (uint8_t *)cid + CID_DIGEST_OFFSET);
-    sha256_deinit(&sha256);
+    sha256_digest(block, (uint8_t *)cid + CID_DIGEST_OFFSET);
     return slice_of(cid, CID_SIZE);
 }
 
