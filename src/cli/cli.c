@@ -65,6 +65,18 @@ const struct cli_command cli_commands[] = {
      .arguments_min = 1,
      .arguments_max = 2,
      .run = cli_cursor},
+    {.name = "reload",
+     .synopsis = "[-c FILE] [--set section.key=value]... [--wait]",
+     .sentence = "asks the running daemon to read its configuration again",
+     .details =
+         "Finds the daemon by http.listen (and http.token_file) of the same configuration and "
+         "sends\n"
+         "it SIGHUP. --wait prints what has changed, and whether at once, by a reconnect, or not\n"
+         "before a restart. Where http.listen itself was changed: --set http.listen=OLD. Exit "
+         "code\n"
+         "0: done; 1: refused, the old configuration stays; 3: the daemon could not be reached.\n",
+     .accepted = OPTION_CONFIG | OPTION_WAIT,
+     .run = cli_reload},
     {.name = "tail",
      .synopsis =
          "[-c FILE] [--set section.key=value]... [--from ID] [--collection NSID] [--follow]",

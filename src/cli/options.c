@@ -45,6 +45,8 @@ static const struct option_row {
      offsetof(struct cli_options, reason)},
     {"since", "TIME", "only what came since: RFC 3339, or how long ago (30m, 1h, 7d)", OPTION_SINCE,
      VALUE_TEXT, 'S', offsetof(struct cli_options, since)},
+    {"wait", NULL, "wait for the verdict and print it", OPTION_WAIT, VALUE_NONE, 'w',
+     offsetof(struct cli_options, should_wait)},
     {"follow", NULL, "wait for more at the end", OPTION_FOLLOW, VALUE_NONE, 'F',
      offsetof(struct cli_options, should_follow)},
     {"help", NULL, "this page", OPTION_NONE, VALUE_NONE, 'h',

@@ -26,6 +26,7 @@ enum cli_option_bit {
     OPTION_FOLLOW = 1 << 7,
     OPTION_REASON = 1 << 8,
     OPTION_SINCE = 1 << 9,
+    OPTION_WAIT = 1 << 10,
 };
 
 struct cli_options {
@@ -44,6 +45,7 @@ struct cli_options {
     bool is_dry_run;
     bool is_json;
     bool should_follow;
+    bool should_wait;
 };
 
 /* `argv[0]` is the command's name. False where an option or a number of arguments is wrong; there is

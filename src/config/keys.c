@@ -340,7 +340,8 @@ const struct config_key config_keys[] = {
      FIELD(postgres.migrate),
      .initial = "true",
      .apply = CONFIG_APPLY_AT_ONCE,
-     .sentence = "Create or upgrade the schema at start; false: only `standpipe migrate` does."},
+     .sentence = "Create or upgrade the schema at start, and when a reload names another; false: "
+                 "only `standpipe migrate` does."},
     {.section = "postgres",
      .name = "connections",
      .type = KEY_NUMBER,

@@ -27,6 +27,10 @@ class Database:
             cursor = connection.execute(sql, values or None)
             return cursor.fetchall() if cursor.description else []
 
+    def connect(self):
+        """A session of the test's own, for locks."""
+        return self.cluster.connect(self.name)
+
     def scalar(self, sql, *values):
         rows = self.query(sql, *values)
         return rows[0][0] if rows else None
