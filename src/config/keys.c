@@ -389,7 +389,7 @@ const struct config_key config_keys[] = {
      .initial_words = "those of app.bsky, built in from conf/tables.conf",
      .may_be_empty = true,
      .allowed = "a readable file, or none",
-     .apply = CONFIG_APPLY_RESTART,
+     .apply = CONFIG_APPLY_RECONNECT,
      .sentence =
          "Describes the typed tables (docs/typed-tables.md); none: there are no typed tables."},
 
