@@ -113,12 +113,13 @@ static bool split_listen(const char *listen, char host[HOST_SIZE], char *port, s
                   "and its log answers");
         return false;
     }
-    (void)snprintf(host, HOST_SIZE, "%.*s", SLICE_ARGS(parts.host));
-    if (strcmp(host, "0.0.0.0") == 0) {
-        (void)strcpy(host, "127.0.0.1");
-    } else if (strcmp(host, "::") == 0) {
-        (void)strcpy(host, "::1");
+    struct slice name = parts.host;
+    if (slice_equals(name, SLICE("0.0.0.0"))) {
+        name = SLICE("127.0.0.1");
+    } else if (slice_equals(name, SLICE("::"))) {
+        name = SLICE("::1");
     }
+    (void)snprintf(host, HOST_SIZE, "%.*s", SLICE_ARGS(name));
     (void)snprintf(port, port_size, "%u", parts.port);
     return true;
 }

@@ -14,8 +14,7 @@
 enum {
     WAIT_MS =
         120000, /* servers of a new address may take their time, then what is in flight drains */
-    POLL_MS = 100,
-    NS_PER_MS = 1000000,
+    POLL_NS = 100 * 1000 * 1000,
     PATH_SIZE = 64,
 };
 
@@ -147,7 +146,7 @@ static bool ask_anywhere(const struct places *places, struct answer *answer, str
 static bool wait_for(const struct places *places, struct answer *answer, uint64_t number,
                      struct error *error)
 {
-    static const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
+    static const struct timespec pause = {.tv_nsec = POLL_NS};
     uint64_t deadline_ms = clock_monotonic_ms() + WAIT_MS;
     uint64_t pid = answer->pid;
     while (clock_monotonic_ms() < deadline_ms) {
