@@ -13,6 +13,7 @@ int cli_migrate(const struct cli_options *options)
     struct migrations_options migrations = {
         .conninfo = config.postgres.url,
         .schema = config.postgres.schema,
+        .tables = config.tables,
         .dry_run = options->is_dry_run,
     };
     struct buffer report = {0};

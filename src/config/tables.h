@@ -138,6 +138,7 @@ struct tables {
 enum {
     TABLES_MAX = 64,
     TABLE_COLUMNS_MAX = 48,
+    TABLE_INDEXES_MAX = 16,
     TABLES_STEPS_MAX = 16,
     TABLES_FILE_BYTES_MAX = 1024 * 1024
 };

@@ -13,7 +13,6 @@
 #include "config/tables.h"
 
 enum {
-    TABLE_INDEXES_MAX = 16,
     TABLE_COUNTS_MAX = 16,
     COLUMN_PATHS_MAX = 8,
     COUNT_TABLES_MAX = 16,

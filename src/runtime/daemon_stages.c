@@ -337,8 +337,7 @@ void daemon_start_schema(struct daemon *daemon)
         .owner = daemon, .on_ready = schema_on_ready, .on_closed = schema_on_closed};
     daemon->is_schema_open = true;
     daemon->console_sources.schema = &daemon->schema;
-    schema_setup_start(&daemon->schema, &daemon->loop, daemon->config->postgres.url,
-                       daemon->config->postgres.schema);
+    schema_setup_start(&daemon->schema, &daemon->loop, daemon->config);
 }
 
 /* A port that is taken is no reason not to ingest: it is said, and tried again at the next reload. */

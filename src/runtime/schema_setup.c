@@ -62,7 +62,8 @@ static void work_on_done(uv_work_t *work, int status)
 static void work_run(uv_work_t *work)
 {
     struct schema_setup *setup = work->data;
-    struct migrations_options options = {.conninfo = setup->conninfo, .schema = setup->schema};
+    struct migrations_options options = {
+        .conninfo = setup->conninfo, .schema = setup->schema, .tables = setup->tables};
     buffer_clear(&setup->report);
     setup->is_done = migrations_run(&options, &setup->report, &setup->error);
 }
@@ -77,15 +78,15 @@ static void try_now(struct schema_setup *setup)
     }
 }
 
-void schema_setup_start(struct schema_setup *setup, uv_loop_t *loop, const char *conninfo,
-                        const char *schema)
+void schema_setup_start(struct schema_setup *setup, uv_loop_t *loop, const struct config *config)
 {
     (void)uv_timer_init(loop, &setup->retry_timer);
     setup->retry_timer.data = setup;
     setup->work.data = setup;
     setup->work.loop = loop;
-    setup->conninfo = conninfo;
-    setup->schema = schema;
+    setup->conninfo = config->postgres.url;
+    setup->schema = config->postgres.schema;
+    setup->tables = config->tables;
     setup->backoff = (struct backoff){.base_ms = RETRY_BASE_MS, .limit_ms = RETRY_LIMIT_MS};
     try_now(setup);
 }

@@ -16,12 +16,14 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "config/config.h"
 
 struct schema_setup {
     uv_work_t work;
     uv_timer_t retry_timer;
-    const char *conninfo; /* borrowed */
-    const char *schema;   /* borrowed */
+    const char *conninfo;        /* borrowed */
+    const char *schema;          /* borrowed */
+    const struct tables *tables; /* borrowed */
     struct backoff backoff;
     struct log_limit limit;
     struct buffer report;
@@ -37,8 +39,8 @@ struct schema_setup {
     void *owner;
 };
 
-void schema_setup_start(struct schema_setup *setup, uv_loop_t *loop, const char *conninfo,
-                        const char *schema);
+/* `config` lives until the last call. */
+void schema_setup_start(struct schema_setup *setup, uv_loop_t *loop, const struct config *config);
 /* Ends a running try (its answer is dropped) and calls `on_closed`. Not after `on_ready`. */
 void schema_setup_close(struct schema_setup *setup);
 

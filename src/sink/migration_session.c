@@ -14,11 +14,13 @@
 #include <libpq-fe.h>
 
 /* Any number will do, as long as it never changes. */
-#define LOCK_MIGRATIONS "SELECT pg_advisory_xact_lock(6076279138281)"
+#define TRY_LOCK "SELECT pg_try_advisory_xact_lock(6076279138281)"
 
 enum {
     VERSION_TRANSACTION_TIMEOUT = 170000, /* of PostgreSQL: has transaction_timeout */
-    CONNECT_TIMEOUT_MS = 10000            /* of one host */
+    CONNECT_TIMEOUT_MS = 10000,           /* of one host */
+    LOCK_TIMEOUT_MS = 30000,
+    LOCK_INTERVAL_MS = 50
 };
 
 static enum error_kind kind_of(const char *sqlstate, const char *message)
@@ -210,8 +212,30 @@ bool migration_session_begin(struct migration_session *session)
     return migration_session_run(session, "beginning", session->begin.data);
 }
 
+static bool try_lock(struct migration_session *session, bool *is_locked)
+{
+    PGresult *answer = PQexec(session->native, TRY_LOCK);
+    bool is_good = PQresultStatus(answer) == PGRES_TUPLES_OK ||
+                   fail(session, "waiting for another migration", answer);
+    *is_locked = is_good && strcmp(PQgetvalue(answer, 0, 0), "t") == 0;
+    PQclear(answer);
+    return is_good;
+}
+
+/* Asks again and again: a statement that waits has a snapshot, for which the one who has the lock would wait in turn
+ * when it builds an index concurrently. */
 bool migration_session_lock(struct migration_session *session)
 {
-    return migration_session_begin(session) &&
-           migration_session_run(session, "waiting for another migration", LOCK_MIGRATIONS);
+    uint64_t deadline_ms = clock_monotonic_ms() + LOCK_TIMEOUT_MS;
+    bool is_locked = false;
+    bool is_good = migration_session_begin(session) && try_lock(session, &is_locked);
+    while (is_good && !is_locked && clock_monotonic_ms() < deadline_ms) {
+        (void)poll(NULL, 0, LOCK_INTERVAL_MS);
+        is_good = try_lock(session, &is_locked);
+    }
+    if (is_good && !is_locked) {
+        error_set(session->error, ERROR_UNREACHABLE,
+                  "postgres: another migration is at work: wait for it");
+    }
+    return is_locked;
 }

@@ -5,6 +5,7 @@
 
 #include "sink/migration_session.h"
 #include "sink/schema_steps.h"
+#include "sink/typed_migration.h"
 
 enum {
     VERSION_NONE = -1,
@@ -161,6 +162,10 @@ bool migrations_run(const struct migrations_options *options, struct buffer *rep
         for (bool is_over = false; is_done && !is_over;) {
             is_done = step_once(&migration, &is_over);
         }
+    }
+    if (is_done && options->tables != NULL) {
+        is_done =
+            typed_migration_run(&migration.session, options->tables, options->dry_run, report);
     }
     migration_session_close(&migration.session); /* ends what a failure has left open */
     return is_done;

@@ -9,14 +9,17 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "config/tables.h"
 
 struct migrations_options {
     const char *conninfo;
     const char *schema;
+    const struct tables
+        *tables;  /* typed tables, brought to this description; NULL: left as they are */
     bool dry_run; /* appends the SQL that would run to `report`, changes nothing */
 };
 
-/* Runs what is missing; `report` gets one line a step (or the SQL). Twice changes nothing. Refuses a
+/* Runs what is missing, then makes or upgrades the typed tables (typed_migration.h); `report` gets one line a step (or the SQL). Twice changes nothing. Refuses a
  * schema newer than itself (ERROR_REFUSED). ERROR_UNREACHABLE where PostgreSQL is away. */
 bool migrations_run(const struct migrations_options *options, struct buffer *report,
                     struct error *error) __attribute__((warn_unused_result));

@@ -1,0 +1,42 @@
+/*
+ * Typed plan: what must be done so that the database has what the description says, and what only a human may do.
+ *
+ *   description + catalogue --> SQL for one transaction | one statement outside of one | refusals
+ *
+ * Nothing that loses data is planned: a column or table that is no longer described, or has another type, is refused
+ * with the statement that a human would run.
+ *
+ * Ownership: embedded, deinit frees. Threading: pure.
+ */
+#ifndef SINK_TYPED_PLAN_H
+#define SINK_TYPED_PLAN_H
+
+#include "config/tables.h"
+#include "sink/typed_catalog.h"
+
+enum {
+    TYPED_SMALL_BYTES =
+        8 * 1024 * 1024 /* an index of a table of this size is made within the transaction */
+};
+
+struct typed_plan {
+    const struct typed_catalog *catalog; /* borrowed, as the next one */
+    const char *schema;                  /* quoted */
+    struct buffer sql;                   /* for one transaction; empty: nothing */
+    struct buffer concurrent; /* a statement outside of any, once `sql` is done; empty: nothing */
+    struct buffer words;      /* a line for each thing that `sql` does */
+    struct buffer concurrent_words;
+    struct buffer refusals; /* a line each */
+    bool is_waiting;        /* another session is building an index of it */
+};
+
+void typed_plan_clear(struct typed_plan *plan);
+void typed_plan_deinit(struct typed_plan *plan);
+/* Each appends to the plan. */
+void typed_plan_table(struct typed_plan *plan, const struct table *table);
+void typed_plan_counts(struct typed_plan *plan, const struct tables *tables,
+                       const struct count_table *counts);
+/* A name of standpipe_tables that the description may no longer have. */
+void typed_plan_remembered(struct typed_plan *plan, const struct tables *tables, const char *name);
+
+#endif
