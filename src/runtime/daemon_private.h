@@ -14,6 +14,7 @@
 #include "runtime/dead_letter_courier.h"
 #include "runtime/generation.h"
 #include "runtime/ingester.h"
+#include "runtime/mark_watch.h"
 #include "runtime/marks.h"
 #include "runtime/progress.h"
 #include "runtime/reload_check.h"
@@ -83,6 +84,7 @@ struct daemon {
     bool is_ready_told; /* to the init system */
     struct cursor_store *cursor_store;
     struct marks marks;
+    struct mark_watch mark_watch;
     struct workforce workforce;
     struct stream_monitor *monitor;
     struct dead_letter_courier *courier; /* NULL: not open */

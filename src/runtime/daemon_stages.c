@@ -30,6 +30,7 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
     daemon->console_sources.depth.group_count = 0;          /* likewise */
     daemon->console_sources.depth_at_ms = clock_monotonic_ms();
     marks_note_depth(&daemon->marks, depth);
+    mark_watch_note_depth(&daemon->mark_watch, depth);
     progress_note_depth(&daemon->progress, depth);
     stream_watch_note(&daemon->stream_watch, depth, clock_monotonic_ms());
     if (daemon->ingester != NULL) {
@@ -42,6 +43,12 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
     if (daemon->state == DAEMON_SAVING) {
         daemon_proceed(daemon);
     }
+}
+
+static void monitor_on_rewound(void *owner, const struct stream_rewound *rewound)
+{
+    struct daemon *daemon = owner;
+    mark_watch_note_rewound(&daemon->mark_watch, rewound);
 }
 
 static void look_on_time(uv_timer_t *timer)
@@ -76,6 +83,7 @@ static void progress_on_time(uv_timer_t *timer)
 static void store_on_loaded(void *owner, const struct cursor_found *found)
 {
     struct daemon *daemon = owner;
+    mark_watch_note_loaded(&daemon->mark_watch, found);
     if (daemon->ingester != NULL) {
         ingester_on_cursor_loaded(daemon->ingester, found);
     }
@@ -85,9 +93,26 @@ static void store_on_saved(void *owner, const struct cursor_row *row)
 {
     struct daemon *daemon = owner;
     marks_note_saved(&daemon->marks, row);
+    if (daemon->monitor != NULL) {
+        stream_monitor_note_saved(daemon->monitor, (struct position){row->epoch, row->committed},
+                                  row->tag);
+    }
     if (daemon->ingester != NULL) {
         ingester_on_cursor_saved(daemon->ingester, row);
     }
+}
+
+static void store_on_refused(void *owner)
+{
+    struct daemon *daemon = owner;
+    marks_note_refused(&daemon->marks);
+    mark_watch_note_doubt(&daemon->mark_watch);
+}
+
+static void store_on_connected(void *owner)
+{
+    struct daemon *daemon = owner;
+    mark_watch_note_doubt(&daemon->mark_watch);
 }
 
 static void store_on_closed(void *owner)
@@ -164,6 +189,7 @@ static void open_monitor(struct daemon *daemon)
 {
     static const struct stream_monitor_callbacks callbacks = {
         .on_depth = monitor_on_depth,
+        .on_rewound = monitor_on_rewound,
         .on_closed = monitor_on_closed,
     };
     const struct config *config = daemon->config;
@@ -208,6 +234,8 @@ static void open_cursor_store(struct daemon *daemon)
     static const struct cursor_store_callbacks callbacks = {
         .on_loaded = store_on_loaded,
         .on_saved = store_on_saved,
+        .on_refused = store_on_refused,
+        .on_connected = store_on_connected,
         .on_closed = store_on_closed,
     };
     struct cursor_store_options options = {
@@ -216,6 +244,8 @@ static void open_cursor_store(struct daemon *daemon)
     };
     daemon->cursor_store = cursor_store_open(&daemon->loop, &options, &callbacks, daemon);
     marks_init(&daemon->marks, daemon->cursor_store, daemon->host.data);
+    mark_watch_init(&daemon->mark_watch, &daemon->marks, &daemon->monitor,
+                    daemon_ingest_counters(daemon));
 }
 
 static void open_workers(struct daemon *daemon)

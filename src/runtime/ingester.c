@@ -62,6 +62,7 @@ static void accept_reset(struct ingester *ingester)
         ingester->intake.object, "the relay's sequence starts anew, as the configuration allows",
         LOG_INT("last_sequence", ingester->intake.sequence.last), LOG_INT("sequence", lowest));
     ingester->is_reset = true;
+    ingester->reset_why = NULL;
     ingester->reset_sequence = lowest > 0 ? lowest - 1 : 0;
     ingester->drain_until_ms = clock_monotonic_ms() + STOP_DRAIN_MS;
     ingester_enter_state(ingester, INGESTER_RESETTING);
@@ -173,7 +174,9 @@ static void writer_on_found(void *owner, const struct stream_found *found)
         .queued = found->queued,
         .is_reset = ingester->is_reset,
         .reset_sequence = ingester->reset_sequence,
+        .reset_why = ingester->reset_why,
     };
+    ingester->remembered = found->saved;
     ingester_enter_state(ingester, INGESTER_LOADING);
     cursor_store_load(ingester->cursor_store, ingester->marks->host);
 }
@@ -209,12 +212,17 @@ void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_fo
     if (ingester->state != INGESTER_LOADING || ingester->is_writer_closing) {
         return;
     }
+    ingester->is_held = position_compare(found->newest, ingester->remembered) < 0;
+    ingester->held_at = found->newest;
+    if (ingester->is_held) {
+        return; /* PostgreSQL went back: the watch sets the group back first, and we look anew */
+    }
     struct origin_facts *facts = &ingester->facts;
     facts->has_saved = found->has_row;
     if (found->has_row) {
         facts->saved = (struct position){found->row.epoch, found->row.committed};
     }
-    facts->highest_epoch = found->highest_epoch;
+    facts->highest_epoch = found->newest.epoch;
     facts->now_ms = (uint64_t)clock_wall_ms();
     ingester->origin = origin_decide(facts);
     log_origin(ingester);
@@ -233,7 +241,9 @@ void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_fo
         .host = ingester->marks->host,
         .epoch = ingester->origin.queued.epoch,
         .queued = ingester->origin.queued.sequence,
-        .committed = ingester->origin.queued.sequence,
+        .committed = ingester->origin.first_mark,
+        .expected = CURSOR_NO_EXPECTATION,
+        .tag = ingester->marks->rewinds,
     };
     cursor_store_save(ingester->cursor_store, &row);
 }

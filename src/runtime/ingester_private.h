@@ -45,6 +45,9 @@ struct ingester {
     uint64_t drain_until_ms;
     uint64_t connects, failures, bytes; /* of subscriptions that are closed */
     int64_t reset_sequence;
+    const char *reset_why;         /* NULL: the relay's own doing */
+    struct position remembered;    /* what PostgreSQL is known to have had, as of the find */
+    struct position held_at;       /* and what it has, where that is less */
     struct position surely_queued; /* before the monitor's last look */
     struct origin_facts facts;
     struct origin origin;
@@ -55,6 +58,7 @@ struct ingester {
     bool has_lease;
     bool has_entries;        /* of our epoch in the stream */
     bool surely_has_entries; /* the same before the monitor's last look */
+    bool is_held;            /* in LOADING: PostgreSQL went back in time */
     bool is_pause_told;
     bool is_writer_closing;
     bool is_subscription_closing;

@@ -44,20 +44,53 @@ static bool is_stream_lost(const struct ingester *ingester, const struct stream_
 
 static void find_anew(struct ingester *ingester)
 {
-    log_warning(ingester->intake.object,
-                "the stream lost what was in it, finding the position again",
-                LOG_INT("queued", ingester->surely_queued.sequence));
     ingester->surely_queued = (struct position){0};
     ingester->drain_until_ms = clock_monotonic_ms();
     ingester_enter_state(ingester, INGESTER_RESETTING);
     ingester_proceed(ingester);
 }
 
+/* The group was set back, by us or another process, or the memory of a higher mark is gone with Redis. */
+static bool is_released(const struct ingester *ingester, const struct stream_depth *depth)
+{
+    return ingester->state == INGESTER_LOADING && ingester->is_held &&
+           position_compare(depth->saved, ingester->held_at) <= 0;
+}
+
+/* `depth` may be from before the epoch that was opened for this very reason. */
+static bool must_refetch(const struct ingester *ingester, const struct stream_depth *depth)
+{
+    return ingester->state == INGESTER_INGESTING && depth->refetch.epoch > 0 && depth->has_meta &&
+           depth->queued.epoch == ingester->origin.queued.epoch;
+}
+
+static void refetch(struct ingester *ingester, struct position from)
+{
+    log_warning(ingester->intake.object,
+                "PostgreSQL lost what the stream no longer has, asking the relay again",
+                LOG_INT("sequence", from.sequence));
+    ingester->is_reset = true;
+    ingester->reset_why = "the relay is asked again for what PostgreSQL lost";
+    ingester->reset_sequence = from.sequence;
+    find_anew(ingester);
+}
+
 void ingester_on_depth(struct ingester *ingester, const struct pressure_limits *limits,
                        const struct stream_depth *depth)
 {
     if (is_stream_lost(ingester, depth)) {
+        log_warning(ingester->intake.object,
+                    "the stream lost what was in it, finding the position again",
+                    LOG_INT("queued", ingester->surely_queued.sequence));
         find_anew(ingester);
+        return;
+    }
+    if (is_released(ingester, depth)) {
+        find_anew(ingester);
+        return;
+    }
+    if (must_refetch(ingester, depth)) {
+        refetch(ingester, depth->refetch);
         return;
     }
     if (pressure_is_deep(&ingester->pressure, limits, depth)) {

@@ -24,14 +24,18 @@ struct marks {
     struct position queued;    /* what this process knows to be stored; for logs and pages */
     struct position committed; /* the newest that was handed to the store */
     int64_t saved;             /* the newest that the store has confirmed; -1: none */
+    uint64_t rewinds;          /* as of the last look */
 };
 
 void marks_init(struct marks *marks, struct cursor_store *store, const char *host);
 /* Ingestion goes on after `queued`; PostgreSQL's row says `saved`. */
 void marks_begin(struct marks *marks, struct position queued, int64_t saved);
 void marks_note_queued(struct marks *marks, struct position queued);
-/* What the monitor saw; saves the committed mark where it has risen. */
+/* What the monitor saw; saves the committed mark where it has risen, under the condition that PostgreSQL still has what
+ * all processes know it to have had. Follows where the group was set back. */
 void marks_note_depth(struct marks *marks, const struct stream_depth *depth);
+/* A save was not made: the mark is handed over again. */
+void marks_note_refused(struct marks *marks);
 void marks_note_saved(struct marks *marks, const struct cursor_row *row);
 /* The committed mark as of `depth`. Pure; for the two above and the tests. */
 struct position marks_committed(const struct stream_depth *depth);

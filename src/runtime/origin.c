@@ -117,10 +117,12 @@ static struct origin decide_sequence(const struct origin_facts *facts, struct or
     return go_on(saved.queued.epoch, sequence, "relay.cursor names the sequence");
 }
 
-struct origin origin_decide(const struct origin_facts *facts)
+static struct origin decide(const struct origin_facts *facts)
 {
     if (facts->is_reset) {
-        return open_epoch(facts, facts->reset_sequence, "the relay's sequence starts anew");
+        return open_epoch(facts, facts->reset_sequence,
+                          facts->reset_why != NULL ? facts->reset_why
+                                                   : "the relay's sequence starts anew");
     }
     struct origin saved = decide_saved(facts);
     switch (facts->start) {
@@ -136,4 +138,25 @@ struct origin origin_decide(const struct origin_facts *facts)
         return decide_sequence(facts, saved, facts->start_sequence);
     }
     return saved;
+}
+
+/* A row that is missing under a stream of ours with entries: a foreign producer made us open an epoch, or PostgreSQL
+ * went back to before it. What the stream holds need not be committed then, so the mark stays where it was. */
+static int64_t decide_first_mark(const struct origin_facts *facts, const struct origin *origin)
+{
+    bool is_asked_for = facts->is_reset || facts->start != CURSOR_SAVED;
+    bool has_entries = facts->has_meta && facts->is_meta_host && facts->last.epoch > 0 &&
+                       facts->last.epoch >= facts->queued.epoch;
+    if (is_asked_for || !has_entries) {
+        return origin->queued.sequence;
+    }
+    int64_t saved = facts->has_saved ? facts->saved.sequence : 0;
+    return saved < origin->queued.sequence ? saved : origin->queued.sequence;
+}
+
+struct origin origin_decide(const struct origin_facts *facts)
+{
+    struct origin origin = decide(facts);
+    origin.first_mark = decide_first_mark(facts, &origin);
+    return origin;
 }

@@ -24,9 +24,11 @@ struct origin_facts {
     /* The first origin of this process obeys relay.cursor; later ones go on at the mark. */
     enum cursor_start start;
     int64_t start_sequence; /* with CURSOR_SEQUENCE */
-    /* The relay's sequence ran backwards and that is accepted: go on after `reset_sequence`. */
+    /* Go on after `reset_sequence` in a new epoch, whatever is there: the relay's sequence ran backwards and that is
+     * accepted, or PostgreSQL lost what the stream no longer has. */
     bool is_reset;
     int64_t reset_sequence;
+    const char *reset_why; /* NULL: the relay's sequence starts anew */
     /* Redis */
     struct position last; /* last-generated-id; {0, 0}: nothing was ever appended */
     bool has_meta;
@@ -41,6 +43,7 @@ struct origin_facts {
 
 struct origin {
     struct position queued; /* epoch, and the sequence before the first new event */
+    int64_t first_mark;     /* committed, for a row that is not there yet */
     int64_t cursor;         /* to ask the relay with; ORIGIN_LIVE: without a cursor */
     bool is_new_epoch;
     const char *why;    /* one phrase for the log */

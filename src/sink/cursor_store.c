@@ -25,6 +25,8 @@ struct mark {
     uint64_t epoch;
     int64_t queued;
     int64_t committed;
+    int64_t expected;
+    uint64_t tag;
 };
 
 enum cursor_work {
@@ -49,27 +51,34 @@ struct cursor_store {
     struct mark saving;
     struct mark waiting;
     struct mark found;
-    uint64_t highest_epoch;
+    struct position newest;
+    bool is_refused; /* the save that is out */
 };
 
 static const uint32_t load_types[] = {25};
-static const uint32_t save_types[] = {25, 20, 20, 20};
+static const uint32_t save_types[] = {25, 20, 20, 20, 20};
 static const struct pg_statement cursor_statements[] = {
     {.name = "standpipe_cursor_newest",
      .sql = "SELECT epoch, queued, committed FROM standpipe_cursor WHERE host = $1"
             " ORDER BY epoch DESC LIMIT 1",
      .types = load_types,
      .count = 1},
-    {.name = "standpipe_cursor_highest",
-     .sql = "SELECT coalesce(max(epoch), 0) FROM standpipe_cursor"},
+    {.name = "standpipe_cursor_newest_of_all",
+     .sql = "SELECT epoch, committed FROM standpipe_cursor"
+            " ORDER BY epoch DESC, committed DESC LIMIT 1"},
+    /* Where the row is not what is expected ($5), nothing is written and nothing comes back. */
     {.name = "standpipe_cursor_save",
-     .sql = "INSERT INTO standpipe_cursor AS c (host, epoch, queued, committed)"
-            " VALUES ($1, $2, $3, $4) ON CONFLICT (host, epoch) DO UPDATE SET"
-            " queued = greatest(c.queued, excluded.queued),"
+     .sql = "WITH found AS MATERIALIZED (SELECT FROM standpipe_cursor"
+            " WHERE host = $1 AND epoch = $2 AND committed >= $5),"
+            " saved AS (INSERT INTO standpipe_cursor AS c (host, epoch, queued, committed)"
+            " SELECT $1, $2, $3, $4 WHERE $5 < 0 OR EXISTS (SELECT FROM found)"
+            " ON CONFLICT (host, epoch) DO UPDATE SET queued = greatest(c.queued, excluded.queued),"
             " committed = greatest(c.committed, excluded.committed), updated_at = now()"
-            " WHERE excluded.queued > c.queued OR excluded.committed > c.committed",
+            " WHERE (excluded.queued > c.queued OR excluded.committed > c.committed)"
+            " AND ($5 < 0 OR c.committed >= $5))"
+            " SELECT 1 WHERE $5 < 0 OR EXISTS (SELECT FROM found)",
      .types = save_types,
-     .count = 4},
+     .count = 5},
 };
 
 static void proceed(struct cursor_store *store);
@@ -87,7 +96,9 @@ static void mark_set(struct mark *mark, const struct cursor_row *row)
                           .host = memory_copy_string(row->host),
                           .epoch = row->epoch,
                           .queued = row->queued,
-                          .committed = row->committed};
+                          .committed = row->committed,
+                          .expected = row->expected,
+                          .tag = row->tag};
 }
 
 static struct cursor_row mark_row(const struct mark *mark)
@@ -95,7 +106,9 @@ static struct cursor_row mark_row(const struct mark *mark)
     return (struct cursor_row){.host = mark->host,
                                .epoch = mark->epoch,
                                .queued = mark->queued,
-                               .committed = mark->committed};
+                               .committed = mark->committed,
+                               .expected = mark->expected,
+                               .tag = mark->tag};
 }
 
 static void shut(struct cursor_store *store);
@@ -121,13 +134,19 @@ static void retry_later(struct cursor_store *store)
 
 static void finish_load(struct cursor_store *store)
 {
-    struct cursor_found found = {.has_row = store->found.is_set,
-                                 .row = mark_row(&store->found),
-                                 .highest_epoch = store->highest_epoch};
+    struct cursor_found found = {
+        .has_row = store->found.is_set, .row = mark_row(&store->found), .newest = store->newest};
     free(store->host);
     store->host = NULL;
     if (store->callbacks.on_loaded != NULL) {
         store->callbacks.on_loaded(store->owner, &found);
+    }
+}
+
+static void tell_refused(struct cursor_store *store)
+{
+    if (store->callbacks.on_refused != NULL) {
+        store->callbacks.on_refused(store->owner);
     }
 }
 
@@ -136,7 +155,9 @@ static void finish_save(struct cursor_store *store)
     struct mark saved = store->saving;
     struct cursor_row row = mark_row(&saved);
     store->saving = (struct mark){0};
-    if (store->callbacks.on_saved != NULL) {
+    if (store->is_refused) {
+        tell_refused(store);
+    } else if (store->callbacks.on_saved != NULL) {
         store->callbacks.on_saved(store->owner, &row);
     }
     mark_clear(&saved);
@@ -145,11 +166,16 @@ static void finish_save(struct cursor_store *store)
 static void on_result(struct pg_request *request, unsigned query, const struct pg_answer *answer)
 {
     struct cursor_store *store = LIST_ENTRY(request, struct cursor_store, request);
-    if (store->running != CURSOR_LOAD || answer->rows == 0) {
+    if (answer->rows == 0) {
+        return;
+    }
+    if (store->running != CURSOR_LOAD) {
+        store->is_refused = false;
         return;
     }
     if (query == 1) {
-        store->highest_epoch = strtoull(pg_answer_text(answer, 0, 0), NULL, 10);
+        store->newest.epoch = strtoull(pg_answer_text(answer, 0, 0), NULL, 10);
+        store->newest.sequence = strtoll(pg_answer_text(answer, 0, 1), NULL, 10);
         return;
     }
     const struct cursor_row row = {
@@ -217,19 +243,22 @@ static void send_load(struct cursor_store *store)
 {
     const struct slice host = slice_from_string(store->host);
     mark_clear(&store->found);
+    store->newest = (struct position){0};
     pg_connection_query(store->connection, &cursor_statements[0], &host);
     pg_connection_query(store->connection, &cursor_statements[1], NULL);
 }
 
 static void send_save(struct cursor_store *store)
 {
-    char bytes[3][8];
+    char bytes[4][8];
     const struct slice values[] = {
         slice_from_string(store->saving.host),
         int64_bytes((int64_t)store->saving.epoch, bytes[0]),
         int64_bytes(store->saving.queued, bytes[1]),
         int64_bytes(store->saving.committed, bytes[2]),
+        int64_bytes(store->saving.expected, bytes[3]),
     };
+    store->is_refused = true; /* until a row comes back */
     pg_connection_query(store->connection, &cursor_statements[2], values);
 }
 
@@ -286,10 +315,34 @@ void cursor_store_save(struct cursor_store *store, const struct cursor_row *row)
 
 /* --- life --- */
 
+static bool is_stale(const struct mark *mark)
+{
+    return mark->is_set && mark->expected != CURSOR_NO_EXPECTATION;
+}
+
+/* This may be a PostgreSQL that went back in time, and caught up meanwhile by other hands. */
+static void drop_stale(struct cursor_store *store)
+{
+    if (!is_stale(&store->saving) && !is_stale(&store->waiting)) {
+        return;
+    }
+    if (is_stale(&store->saving)) {
+        mark_clear(&store->saving);
+    }
+    if (is_stale(&store->waiting)) {
+        mark_clear(&store->waiting);
+    }
+    tell_refused(store);
+}
+
 static void on_ready(void *owner)
 {
     struct cursor_store *store = owner;
     bool is_waiting = uv_is_active((const uv_handle_t *)&store->timer) != 0;
+    drop_stale(store);
+    if (!store->is_closing && store->callbacks.on_connected != NULL) {
+        store->callbacks.on_connected(store->owner);
+    }
     if (store->is_closing || !is_waiting) {
         proceed(store); /* else the timer does */
     }

@@ -20,6 +20,14 @@ struct cursor_row {
     uint64_t epoch;
     int64_t queued;    /* sequence */
     int64_t committed; /* sequence: all at or below it is in PostgreSQL */
+    /* To save: the row is known to have stood here, or higher. A PostgreSQL that went back in time must not
+     * get a mark over what it lost, so the save is refused then. CURSOR_NO_EXPECTATION: nothing is known. */
+    int64_t expected;
+    uint64_t tag; /* to save: the caller's own, comes back with the row */
+};
+
+enum {
+    CURSOR_NO_EXPECTATION = -1
 };
 
 struct cursor_store_options {
@@ -28,12 +36,13 @@ struct cursor_store_options {
     bool prepared;        /* false behind a transaction pooler; works everywhere */
 };
 
-/* What is known: the newest row of `host` (the one with its highest epoch) and the highest epoch of
- * all rows. Borrowed for the callback. */
+/* What is known: the newest row of `host` (the one with its highest epoch), and the newest of all.
+ * Borrowed for the callback. */
 struct cursor_found {
     bool has_row;
     struct cursor_row row;
-    uint64_t highest_epoch; /* 0 where there is no row at all */
+    struct position
+        newest; /* of all rows: the highest epoch and its mark; {0, 0} where there is no row at all */
 };
 
 struct cursor_store_callbacks {
@@ -41,6 +50,11 @@ struct cursor_store_callbacks {
     void (*on_loaded)(void *owner, const struct cursor_found *found);
     /* A save has committed. */
     void (*on_saved)(void *owner, const struct cursor_row *row);
+    /* It was not made: the row is gone or lower than expected, or the connection is a new one: what was expected of the
+     * PostgreSQL before may not hold for this one. Only saves that expect something. May be NULL. */
+    void (*on_refused)(void *owner);
+    /* A connection is there, the first too: it may lead to a PostgreSQL that went back. May be NULL. */
+    void (*on_connected)(void *owner);
     void (*on_closed)(void *owner);
 };
 

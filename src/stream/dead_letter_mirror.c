@@ -16,7 +16,6 @@ enum {
     LETTERS_MAX = 256
 };
 
-#define GROUP    "standpipe-courier"
 #define CONSUMER "courier"
 
 /* A script's text without its zero byte. */
@@ -271,7 +270,7 @@ bool dead_letter_mirror_read(struct dead_letter_mirror *mirror)
         LOOKED_AT_MAX = 1000 /* of one script, so that Redis is not held up */
     };
     begin_script(mirror, SLICE_OF_TEXT(read_text), true, false, 5);
-    append(mirror, SLICE(GROUP));
+    append(mirror, SLICE(DEAD_LETTER_GROUP));
     append(mirror, SLICE(CONSUMER));
     append_number(mirror, MIRROR_READ_MAX);
     append_number(mirror, MIRROR_READ_BYTES);
@@ -291,7 +290,7 @@ bool dead_letter_mirror_acknowledge(struct dead_letter_mirror *mirror)
     redis_format_head(&mirror->command, 3 + mirror->read_count);
     append(mirror, SLICE("XACK"));
     append(mirror, slice_from_string(mirror->key));
-    append(mirror, SLICE(GROUP));
+    append(mirror, SLICE(DEAD_LETTER_GROUP));
     const char *id = mirror->read_ids.data;
     for (size_t i = 0; i < mirror->read_count; i++) {
         append(mirror, slice_from_string(id));

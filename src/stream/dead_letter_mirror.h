@@ -26,6 +26,9 @@
 #include "base/slice.h"
 #include "stream/redis.h"
 
+/* The consumer group that reads frames out of the dead-letter stream. */
+#define DEAD_LETTER_GROUP "standpipe-courier"
+
 struct dead_letter_mirror;
 
 enum {

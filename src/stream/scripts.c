@@ -108,11 +108,11 @@ _Static_assert(STREAM_GROUPS_MAX == 16, "GROUPS_LIMIT says the same");
 
 /*
  * find: where does the stream stand?
- *   KEYS stream, meta    ->  {last-generated-id | nil, host | nil, epoch | nil, queued | nil}
+ *   KEYS stream, meta    ->  {last-generated-id | nil, host | nil, epoch | nil, queued | nil, saved | nil}
  */
 static const char find_text[] =
-    LUA_LAST_ID "local meta = redis.call('HMGET', KEYS[2], 'host', 'epoch', 'queued')\n"
-                "return {last_id(KEYS[1]), meta[1], meta[2], meta[3]}\n";
+    LUA_LAST_ID "local meta = redis.call('HMGET', KEYS[2], 'host', 'epoch', 'queued', 'saved')\n"
+                "return {last_id(KEYS[1]), meta[1], meta[2], meta[3], meta[4]}\n";
 
 /*
  * begin: fixes host, epoch and first mark, only where all is as it was found (docs/delivery.md).
@@ -122,6 +122,7 @@ static const char find_text[] =
  *   ->   {1} done (also where this very call had been done before: the token says so)
  *        {0} something else is there by now; nothing written
  *        {-1, why} the epoch or mark would run backwards; nothing written
+ * A new epoch is what a refetch (see rewind) asks for, and settles it.
  * The group comes first: a full Redis refuses it before anything is written. A reader may have created
  * stream and group since it was found missing: nothing was generated in either case.
  */
@@ -147,6 +148,7 @@ static const char begin_text[] = LUA_LAST_ID LUA_CREATE_GROUP LUA_COMPARE
     "if refused then return refused end\n"
     "redis.call('HSET', KEYS[2], 'host', ARGV[6], 'epoch', ARGV[7], 'queued', ARGV[8],\n"
     "           'batch', ARGV[1])\n"
+    "if known ~= ARGV[7] then redis.call('HDEL', KEYS[2], 'refetch') end\n"
     "return {1}\n";
 
 /*
@@ -273,14 +275,19 @@ static const char leave_text[] =
 
 /*
  * depth: everything about the stream at one moment.
- *   KEYS stream, dead letters, ledger, metrics, meta   ARGV group, count limit, wanted groups...
+ *   KEYS stream, dead letters, ledger, metrics, meta
+ *   ARGV group, count limit, mark that PostgreSQL has confirmed since the last look ('': none),
+ *        `rewinds` as it was when that save was made, wanted groups...
  *   ->  { 1 length, 2 first ID, 3 last-generated ID, 4 mark | nil, 5 mark is excluded (1/0),
  *         6 pending, 7 undelivered, 8 undelivered is exact (1/0), 9 lag is known (1/0),
  *         10 idle ms of the oldest pending, 11 dead letters,
  *         12 ledger (in the order of struct stream_ledger), 13 metrics (total and by type),
- *         14 {host, epoch, queued} of the meta hash, of the same moment as the last ID,
+ *         14 {host, epoch, queued, saved, refetch, again_to, rewinds} of the meta hash, of the same moment
+ *            as the last ID,
  *         15 {{name, is behind (1/0), ms since any of its consumers asked | -1}...} of the other groups
  *            that hold trimming back, a wanted one that is missing too }
+ * The confirmed mark raises `saved`, unless the group was set back since; a full Redis may refuse that, it
+ * only costs a finer memory.
  * Lag can be null, or 0 and wrong (docs/delivery.md), so it is believed only where it can be true: entries
  * after the last delivered are counted by a bounded XRANGE, beyond the bound by the ledger.
  */
@@ -294,7 +301,12 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "  last = stream['last-generated-id']\n"
     "  if stream['first-entry'] then first = stream['first-entry'][1] end\n"
     "end\n"
-    "local mark, groups = committed(KEYS[1], 3)\n"
+    "local saved = redis.call('HGET', KEYS[5], 'saved')\n"
+    "local is_of_now = (redis.call('HGET', KEYS[5], 'rewinds') or '0') == ARGV[4]\n"
+    "if ARGV[3] ~= '' and is_of_now and (not saved or less(saved, ARGV[3])) then\n"
+    "  redis.pcall('HSET', KEYS[5], 'saved', ARGV[3])\n"
+    "end\n"
+    "local mark, groups = committed(KEYS[1], 5)\n"
     "local group = groups[ARGV[1]]\n"
     "local pending, undelivered, exact, known, idle = 0, length, 1, 0, 0\n"
     "if group then\n"
@@ -342,8 +354,8 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "  end\n"
     "  others[#others + 1] = {name, behind and 1 or 0, idle}\n"
     "end\n"
-    "if ARGV[3] then\n"
-    "  for i = 3, #ARGV do note(ARGV[i]) end\n"
+    "if ARGV[5] then\n"
+    "  for i = 5, #ARGV do note(ARGV[i]) end\n"
     "else\n"
     "  for name in pairs(groups) do note(name) end\n"
     "end\n"
@@ -355,7 +367,8 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "                   'dead_frames', 'committed', 'dead', 'ops_written', 'ops_unchanged',\n"
     "                   'ops_skipped', 'ops_dead'),\n"
     "        redis.call('HMGET', KEYS[4], 'totalEvents', '#commit', '#identity', '#account'),\n"
-    "        redis.call('HMGET', KEYS[5], 'host', 'epoch', 'queued'), others}\n";
+    "        redis.call('HMGET', KEYS[5], 'host', 'epoch', 'queued', 'saved', 'refetch', "
+    "'again_to', 'rewinds'), others}\n";
 
 /*
  * sweep: consumers of processes that never came back under their name (a pod that was renamed) are deleted,
@@ -394,6 +407,68 @@ static const char trim_text[] = LUA_COMPARE LUA_MARK
     "return {removed, length - removed}\n";
 
 /*
+ * rewind: PostgreSQL went back in time to `target`: the group goes back too, and what is above is
+ * delivered again (docs/delivery.md). Once, however many processes have noticed: `rewinds` is compared.
+ *   KEYS stream, meta, dead letters
+ *   ARGV group, rewinds as they were seen, target, refetch (1: the relay may be asked from target), courier's group
+ *   ->  {1 done | 0 somebody else did, or there is no group,
+ *        1 the stream may not reach back to target | 0, last ID that had been delivered}
+ * What is pending is let go, uncounted: it is delivered anew, and a late acknowledgement of what the lost
+ * database held takes nothing. Frames among the dead letters are read once more. HSET comes first: a full
+ * Redis refuses it before anything is changed. What was counted as committed is taken back by recount.
+ */
+static const char rewind_text[] = LUA_COMPARE LUA_MARK
+    "local meta = redis.call('HMGET', KEYS[2], 'rewinds', 'again_to')\n"
+    "if (meta[1] or '0') ~= ARGV[2] or meta[2] then return {0} end\n"
+    "local _, groups = committed(KEYS[1], #ARGV + 1)\n"
+    "local group, target = groups[ARGV[1]], ARGV[3]\n"
+    "if not group then return {0} end\n"
+    "local delivered = group['last-delivered-id']\n"
+    "local is_short = 1\n"
+    "if #redis.call('XRANGE', KEYS[1], '-', target, 'COUNT', '1') > 0 then is_short = 0 end\n"
+    "redis.call('HSET', KEYS[2], 'saved', target, 'rewinds', tonumber(ARGV[2]) + 1)\n"
+    "if is_short == 1 and ARGV[4] == '1' then redis.call('HSET', KEYS[2], 'refetch', target) end\n"
+    "local let_go, from = 0, target\n"
+    "repeat\n"
+    "  local some = redis.call('XPENDING', KEYS[1], ARGV[1], '(' .. from, '+', '1000')\n"
+    "  if #some > 0 then\n"
+    "    local ids = {}\n"
+    "    for i = 1, #some do ids[i] = some[i][1] end\n"
+    "    from, let_go = ids[#ids], let_go + #ids\n"
+    "    redis.call('XACK', KEYS[1], ARGV[1], unpack(ids))\n"
+    "  end\n"
+    "until #some < 1000\n"
+    "redis.pcall('XGROUP', 'SETID', KEYS[3], ARGV[5], '0')\n"
+    "if less(target, delivered) then\n"
+    "  redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], target)\n"
+    "  redis.call('HSET', KEYS[2], 'again_from', target, 'again_to', delivered,\n"
+    "             'again_count', -let_go)\n"
+    "end\n"
+    "return {1, is_short, delivered}\n";
+
+/*
+ * recount: the entries that a rewind delivers again are no longer committed; they are counted some at a
+ * time, so that Redis is never held up for long, and by whoever looks. Trimming cannot take them meanwhile.
+ *   KEYS stream, meta, ledger   ARGV limit   ->  {1 all are counted | 0 there are more}
+ */
+static const char recount_text[] =
+    "local meta = redis.call('HMGET', KEYS[2], 'again_from', 'again_to', 'again_count')\n"
+    "local from, to, count = meta[1], meta[2], tonumber(meta[3] or 0)\n"
+    "if not to then return {1} end\n"
+    "local left, is_end = tonumber(ARGV[1]), false\n"
+    "while left > 0 and not is_end do\n"
+    "  local some = redis.call('XRANGE', KEYS[1], '(' .. from, to, 'COUNT', '500')\n"
+    "  count, left, is_end = count + #some, left - 500, #some < 500\n"
+    "  if #some > 0 then from = some[#some][1] end\n"
+    "end\n"
+    "redis.call('HSET', KEYS[2], 'again_from', from, 'again_count', count)\n"
+    "if not is_end then return {0} end\n"
+    "local committed = tonumber(redis.call('HGET', KEYS[3], 'committed') or 0)\n"
+    "redis.call('HINCRBY', KEYS[3], 'committed', -math.max(0, math.min(count, committed)))\n"
+    "redis.call('HDEL', KEYS[2], 'again_from', 'again_to', 'again_count')\n"
+    "return {1}\n";
+
+/*
  * lease: takes it where it is free, renews it where it is ours.
  *   KEYS lease   ARGV token, ms   ->  {1} ours | {0, ms left of the other's}
  */
@@ -424,6 +499,8 @@ static struct script scripts[SCRIPT_COUNT] = {
     [SCRIPT_DEPTH] = {.text = {depth_text, sizeof(depth_text) - 1}},
     [SCRIPT_SWEEP] = {.text = {sweep_text, sizeof(sweep_text) - 1}},
     [SCRIPT_TRIM] = {.text = {trim_text, sizeof(trim_text) - 1}},
+    [SCRIPT_REWIND] = {.text = {rewind_text, sizeof(rewind_text) - 1}},
+    [SCRIPT_RECOUNT] = {.text = {recount_text, sizeof(recount_text) - 1}},
     [SCRIPT_LEASE] = {.text = {lease_text, sizeof(lease_text) - 1}},
     [SCRIPT_RELEASE] = {.text = {release_text, sizeof(release_text) - 1}},
 };
@@ -446,93 +523,4 @@ const struct script *script_get(enum script_name name)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     ASSERT(pthread_once(&once, name_scripts) == 0);
     return &scripts[name];
-}
-
-/* -- calls -- */
-
-void script_call_begin(struct script_call *call, enum script_name script, const struct slice *keys,
-                       size_t key_count, size_t argument_count)
-{
-    ASSERT(!call->is_sent);
-    call->script = script;
-    buffer_clear(&call->command);
-    redis_format_head(&call->command, 3 + key_count + argument_count);
-    redis_format_argument(&call->command, SLICE("EVALSHA"));
-    redis_format_argument(&call->command, slice_from_string(script_get(script)->sha1));
-    script_call_number(call, (int64_t)key_count);
-    for (size_t i = 0; i < key_count; i++) {
-        redis_format_argument(&call->command, keys[i]);
-    }
-}
-
-void script_call_argument(struct script_call *call, struct slice argument)
-{
-    redis_format_argument(&call->command, argument);
-}
-
-void script_call_number(struct script_call *call, int64_t number)
-{
-    char text[24];
-    int size = snprintf(text, sizeof(text), "%lld", (long long)number);
-    redis_format_argument(&call->command, slice_of(text, (size_t)size));
-}
-
-void script_call_formatted(struct script_call *call, struct slice arguments)
-{
-    buffer_append_slice(&call->command, arguments);
-}
-
-static void on_loaded(void *owner, struct redisReply *reply)
-{
-    /* The call behind it in the queue tells whether it worked. */
-    (void)owner;
-    (void)reply;
-}
-
-static void on_script_reply(void *owner, struct redisReply *reply);
-
-/* Redis restarted or SCRIPT FLUSH: both commands go out in order, nothing can come in between. */
-static bool reload(struct script_call *call)
-{
-    call->is_reloaded = true;
-    const struct slice load[] = {SLICE("SCRIPT"), SLICE("LOAD"), script_get(call->script)->text};
-    return redis_send(call->redis, load, 3, on_loaded, NULL) &&
-           redis_send_formatted(call->redis, buffer_slice(&call->command), on_script_reply, call);
-}
-
-static void on_script_reply(void *owner, struct redisReply *reply)
-{
-    struct script_call *call = owner;
-    if (reply_has_error(reply, "NOSCRIPT") && !call->is_reloaded && reload(call)) {
-        return;
-    }
-    call->is_sent = false;
-    call->on_reply(call->owner, reply);
-}
-
-bool script_call_send(struct script_call *call, struct redis *redis, redis_reply_callback *on_reply,
-                      void *owner)
-{
-    ASSERT(!call->is_sent);
-    call->redis = redis;
-    call->on_reply = on_reply;
-    call->owner = owner;
-    call->is_reloaded = false;
-    call->is_sent =
-        redis_send_formatted(redis, buffer_slice(&call->command), on_script_reply, call);
-    return call->is_sent;
-}
-
-void script_call_deinit(struct script_call *call)
-{
-    ASSERT(!call->is_sent);
-    buffer_deinit(&call->command);
-}
-
-char *stream_key_derive(const char *base, const char *suffix)
-{
-    size_t size = strlen(base) + strlen(suffix) + 1;
-    char *key = memory_allocate(size);
-    (void)snprintf(key, size, "%s%s", base, suffix);
-    return key;
 }

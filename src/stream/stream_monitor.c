@@ -18,7 +18,8 @@ enum {
     PERCENT = 100,
     FIXED_ARGUMENTS = 2,
     SWEEP_INTERVAL_MS = 60000,
-    SWEEP_LIMIT = 100 /* consumers a call */
+    SWEEP_LIMIT = 100, /* consumers a call */
+    LOOK_ARGUMENTS = 4
 };
 
 struct stream_monitor {
@@ -40,6 +41,10 @@ struct stream_monitor {
     uint64_t next_sweep_ms; /* by the loop's clock */
     struct stream_depth depth;
     struct stream_group groups[STREAM_GROUPS_MAX];
+    struct monitor_rewind rewind;
+    struct position confirmed; /* to tell with the next look; {0, 0}: nothing */
+    struct position telling;   /* confirmed, with the look that is out */
+    uint64_t confirmed_rewinds;
     uint64_t trimmed; /* since the last on_depth */
     struct log_limit error_limit;
     bool is_looking; /* from the first command to the last trim */
@@ -140,6 +145,32 @@ static void send_trim(struct stream_monitor *monitor)
     }
 }
 
+/* -- after a rewind: entries are counted back, some at a time -- */
+
+static void trim_or_end(struct stream_monitor *monitor)
+{
+    bool must_trim =
+        monitor->depth.has_committed && monitor->depth.length > entries_to_keep(monitor);
+    if (must_trim && !monitor->is_closing) {
+        send_trim(monitor);
+    } else {
+        end_look(monitor);
+    }
+}
+
+static void on_recounted(void *owner, struct redisReply *reply)
+{
+    struct stream_monitor *monitor = owner;
+    if (reply != NULL && !reply_is_array(reply)) {
+        log_refusal(monitor, reply);
+    }
+    bool has_more = reply_is_array(reply) && reply_number(reply_element(reply, 0)) == 0;
+    if (!has_more || monitor->is_closing ||
+        !monitor_send_recount(monitor, &monitor->call, on_recounted)) {
+        end_look(monitor);
+    }
+}
+
 /* -- looking -- */
 
 enum depth_element {
@@ -166,13 +197,18 @@ static uint64_t element_number(const struct redisReply *reply, enum depth_elemen
     return number > 0 ? (uint64_t)number : 0;
 }
 
-static struct position element_position(const struct redisReply *reply, enum depth_element element)
+static struct position text_position(struct slice text)
 {
     struct position position = {0};
-    if (!position_parse(reply_text(reply_element(reply, element)), &position)) {
+    if (!position_parse(text, &position)) {
         position = (struct position){0};
     }
     return position;
+}
+
+static struct position element_position(const struct redisReply *reply, enum depth_element element)
+{
+    return text_position(reply_text(reply_element(reply, element)));
 }
 
 /* Hash values come as text, and nil where nothing was counted yet. */
@@ -205,12 +241,20 @@ static void read_meta(struct stream_depth *depth, const struct redisReply *meta)
     enum {
         META_HOST,
         META_EPOCH,
-        META_QUEUED
+        META_QUEUED,
+        META_SAVED,
+        META_REFETCH,
+        META_AGAIN_TO,
+        META_REWINDS
     };
     depth->host = reply_text(reply_element(meta, META_HOST));
     depth->queued.epoch = counter(meta, META_EPOCH);
     depth->queued.sequence = (int64_t)counter(meta, META_QUEUED);
     depth->has_meta = depth->host.size > 0 && depth->queued.epoch > 0;
+    depth->saved = text_position(reply_text(reply_element(meta, META_SAVED)));
+    depth->has_saved = !reply_is_nil(reply_element(meta, META_SAVED));
+    depth->rewinds = counter(meta, META_REWINDS);
+    depth->refetch = text_position(reply_text(reply_element(meta, META_REFETCH)));
 }
 
 static void read_depth(struct stream_depth *depth, const struct redisReply *reply)
@@ -249,6 +293,14 @@ static void read_groups(struct stream_monitor *monitor, const struct redisReply 
     }
 }
 
+static bool is_recounting(const struct redisReply *reply)
+{
+    enum {
+        META_AGAIN_TO = 5
+    };
+    return !reply_is_nil(reply_element(reply_element(reply, DEPTH_META), META_AGAIN_TO));
+}
+
 static void on_depth(void *owner, struct redisReply *reply)
 {
     struct stream_monitor *monitor = owner;
@@ -263,15 +315,15 @@ static void on_depth(void *owner, struct redisReply *reply)
     read_groups(monitor, reply_element(reply, DEPTH_GROUPS));
     monitor->depth.trimmed = monitor->trimmed;
     monitor->trimmed = 0;
+    if (position_compare(monitor->confirmed, monitor->telling) == 0) {
+        monitor->confirmed = (struct position){0};
+    }
     if (!monitor->is_closing) {
         monitor->callbacks.on_depth(monitor->owner, &monitor->depth);
     }
-    bool must_trim =
-        monitor->depth.has_committed && monitor->depth.length > entries_to_keep(monitor);
-    if (must_trim && !monitor->is_closing) {
-        send_trim(monitor);
-    } else {
-        end_look(monitor);
+    if (!is_recounting(reply) || monitor->is_closing ||
+        !monitor_send_recount(monitor, &monitor->call, on_recounted)) {
+        trim_or_end(monitor);
     }
 }
 
@@ -332,6 +384,17 @@ static void sweep(struct stream_monitor *monitor)
     (void)script_call_send(&monitor->sweep, monitor->redis, on_swept, monitor);
 }
 
+/* {0, 0} as nothing. */
+static void add_position(struct stream_monitor *monitor, struct position position)
+{
+    struct buffer text = {0};
+    if (position.epoch > 0) {
+        position_append(&text, position);
+    }
+    script_call_argument(&monitor->call, buffer_slice(&text));
+    buffer_deinit(&text);
+}
+
 static void send_look(struct stream_monitor *monitor)
 {
     const struct slice memory[] = {SLICE("INFO"), SLICE("memory")};
@@ -342,9 +405,12 @@ static void send_look(struct stream_monitor *monitor)
     monitor->look_due = false;
     monitor->is_looking = true;
     script_call_begin(&monitor->call, SCRIPT_DEPTH, keys, sizeof(keys) / sizeof(keys[0]),
-                      FIXED_ARGUMENTS + wanted_count(monitor));
+                      LOOK_ARGUMENTS + wanted_count(monitor));
     script_call_argument(&monitor->call, slice_from_string(monitor->keys.group));
     script_call_number(&monitor->call, COUNT_LIMIT);
+    monitor->telling = monitor->confirmed;
+    add_position(monitor, monitor->confirmed);
+    script_call_number(&monitor->call, (int64_t)monitor->confirmed_rewinds);
     add_wanted(monitor);
     bool is_sent = redis_send(monitor->redis, memory, 2, on_memory, monitor) &&
                    script_call_send(&monitor->call, monitor->redis, on_depth, monitor);
@@ -353,7 +419,26 @@ static void send_look(struct stream_monitor *monitor)
     sweep(monitor);
 }
 
+void stream_monitor_note_saved(struct stream_monitor *monitor, struct position saved,
+                               uint64_t rewinds)
+{
+    monitor->confirmed = saved;
+    monitor->confirmed_rewinds = rewinds;
+    stream_monitor_look(monitor);
+}
+
 /* -- for programs beside us -- */
+
+struct monitor_parts stream_monitor_parts(struct stream_monitor *monitor)
+{
+    return (struct monitor_parts){.redis = stream_monitor_redis(monitor),
+                                  .keys = monitor->keys,
+                                  .meta_key = slice_from_string(monitor->meta_key),
+                                  .ledger_key = slice_from_string(monitor->ledger_key),
+                                  .rewind = &monitor->rewind,
+                                  .callbacks = &monitor->callbacks,
+                                  .owner = monitor->owner};
+}
 
 struct redis *stream_monitor_redis(const struct stream_monitor *monitor)
 {
@@ -388,6 +473,7 @@ static void destroy(struct stream_monitor *monitor)
     void *owner = monitor->owner;
     script_call_deinit(&monitor->call);
     script_call_deinit(&monitor->sweep);
+    script_call_deinit(&monitor->rewind.call);
     free(monitor->ledger_key);
     free(monitor->meta_key);
     free(monitor);

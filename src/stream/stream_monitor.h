@@ -74,6 +74,23 @@ struct stream_depth {
     struct slice host;      /* of the meta hash; borrowed for the callback */
     const struct stream_group *groups; /* borrowed for the callback */
     size_t group_count;
+    bool has_saved;
+    struct position saved; /* the highest mark that any process knows PostgreSQL to have had */
+    uint64_t rewinds;      /* how often the group was set back: what was known before is void */
+    /* The relay has to be asked again from here: PostgreSQL went back to where the stream does not reach. {0, 0}: no */
+    struct position refetch;
+};
+
+struct stream_rewind {
+    uint64_t rewinds;       /* as a look showed them; another process may be first */
+    struct position target; /* what PostgreSQL has; all above is delivered again */
+    bool may_refetch;       /* the relay of `target` is the one that we ask */
+};
+
+struct stream_rewound {
+    bool is_done;              /* false: somebody else did, or Redis refused */
+    bool is_short;             /* the stream may not reach back to the target */
+    struct position delivered; /* up to here entries had been delivered */
 };
 
 /* An entry of the dead-letter stream; all borrowed for the call. */
@@ -89,6 +106,8 @@ struct stream_letters_callbacks {
 
 struct stream_monitor_callbacks {
     void (*on_depth)(void *owner, const struct stream_depth *depth);
+    /* The answer to stream_monitor_rewind(); may be NULL. Not where the connection was lost. */
+    void (*on_rewound)(void *owner, const struct stream_rewound *rewound);
     void (*on_closed)(void *owner);
 };
 
@@ -98,6 +117,12 @@ struct stream_monitor *stream_monitor_open(struct uv_loop_s *loop,
                                            void *owner);
 /* Looks now (once a running look has ended). */
 void stream_monitor_look(struct stream_monitor *monitor);
+/* PostgreSQL has confirmed this mark: looks at once, which tells the other processes (`saved` of the depth). `rewinds` as
+ * they were when the save was made; where the group was set back since, nobody is told. */
+void stream_monitor_note_saved(struct stream_monitor *monitor, struct position saved,
+                               uint64_t rewinds);
+/* PostgreSQL went back: sets the group back. Lets a rewind that is running end; the same may be asked again. */
+void stream_monitor_rewind(struct stream_monitor *monitor, const struct stream_rewind *rewind);
 /* The newest `limit` dead letters, newest first; may call back at once. */
 void stream_monitor_letters(struct stream_monitor *monitor, unsigned limit,
                             const struct stream_letters_callbacks *callbacks, void *owner);

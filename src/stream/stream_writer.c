@@ -131,6 +131,9 @@ static void tell_found(struct stream_writer *writer, const struct redisReply *re
     keep_text(&writer->found_queued, reply_element(reply, 3));
     struct stream_found found = {.host = buffer_slice(&writer->found_host)};
     bool has_last = position_parse(buffer_slice(&writer->found_last), &found.last);
+    if (!position_parse(reply_text(reply_element(reply, 4)), &found.saved)) {
+        found.saved = (struct position){0};
+    }
     found.has_entries_id = has_last && (found.last.epoch != 0 || found.last.sequence != 0);
     found.queued.epoch = (uint64_t)reply_number(reply_element(reply, 2));
     found.queued.sequence = reply_number(reply_element(reply, 3));

@@ -47,6 +47,8 @@ struct stream_found {
     struct slice host;    /* of the meta hash */
     struct position
         queued; /* of the meta hash: epoch, and the sequence up to which all was handled */
+    struct position
+        saved; /* of the meta hash: what PostgreSQL is known to have had; {0, 0}: nothing */
 };
 
 /* Where the writer shall go on. */

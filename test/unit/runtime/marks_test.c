@@ -58,6 +58,33 @@ static void a_mark_of_another_relay_is_not_saved_as_ours(void **state)
     assert_int_equal(marks.committed.sequence, 0);
 }
 
+/* A store would be asked to save; none is needed where the mark does not rise. */
+static void a_group_that_was_set_back_takes_the_memory_of_the_mark_with_it(void **state)
+{
+    (void)state;
+    struct marks marks;
+    struct stream_depth depth = seen(40);
+    marks_init(&marks, NULL, "ours.test");
+    depth.host = SLICE("ours.test");
+    depth.has_saved = true;
+    depth.saved = (struct position){500, 60};
+    marks.queued = (struct position){500, 72};
+    marks.committed = (struct position){500, 60};
+    marks.saved = 60;
+    marks_note_depth(&marks, &depth);
+    assert_int_equal(marks.committed.sequence, 60); /* another process is ahead of our look */
+    depth.saved.sequence = 45;
+    depth.rewinds = 1;
+    marks_note_depth(&marks, &depth);
+    assert_int_equal(marks.committed.sequence, 45);
+    assert_int_equal(marks.saved, 45);
+    depth.rewinds = 2;
+    depth.has_saved = false; /* Redis was emptied: that says nothing of PostgreSQL */
+    depth.saved = (struct position){0, 0};
+    marks_note_depth(&marks, &depth);
+    assert_int_equal(marks.committed.sequence, 45);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -66,6 +93,7 @@ int main(void)
         cmocka_unit_test(an_empty_stream_commits_nothing_that_only_memory_knows),
         cmocka_unit_test(an_epoch_without_an_entry_commits_nothing_of_its_own_yet),
         cmocka_unit_test(a_mark_of_another_relay_is_not_saved_as_ours),
+        cmocka_unit_test(a_group_that_was_set_back_takes_the_memory_of_the_mark_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,6 +192,43 @@ static void an_accepted_reset_opens_an_epoch_below_nothing_that_is_known(void **
     assert_int_equal(origin.cursor, 0);
 }
 
+static void an_epoch_after_a_foreign_producer_leaves_the_mark_at_what_is_committed(void **state)
+{
+    (void)state;
+    struct origin_facts facts = running();
+    facts.last = (struct position){NOW + 3, 0};
+    struct origin origin = origin_decide(&facts);
+    assert_int_equal(origin.queued.sequence, 72);
+    assert_int_equal(origin.first_mark, 60); /* 61 to 72 are in the stream only */
+}
+
+static void a_row_that_is_gone_from_under_a_stream_with_entries_claims_nothing(void **state)
+{
+    (void)state;
+    struct origin_facts facts = running();
+    facts.has_saved = false; /* PostgreSQL went back to before the epoch */
+    struct origin origin = origin_decide(&facts);
+    assert_int_equal(origin.cursor, 72);
+    assert_int_equal(origin.first_mark, 0);
+    facts.last.epoch =
+        400; /* the epoch was just set by an operator: nothing of it is in the stream */
+    assert_int_equal(origin_decide(&facts).first_mark, 72);
+}
+
+static void what_is_asked_for_again_opens_an_epoch_at_its_mark(void **state)
+{
+    (void)state;
+    struct origin_facts facts = running();
+    facts.is_reset = true;
+    facts.reset_sequence = 33;
+    facts.reset_why = "asked again";
+    struct origin origin = origin_decide(&facts);
+    assert_true(origin.is_new_epoch);
+    assert_int_equal(origin.cursor, 33);
+    assert_int_equal(origin.first_mark, 33);
+    assert_string_equal(origin.why, "asked again");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +247,9 @@ int main(void)
         cmocka_unit_test(an_id_at_the_end_of_all_ids_is_for_an_operator),
         cmocka_unit_test(an_accepted_reset_opens_an_epoch_below_nothing_that_is_known),
         cmocka_unit_test(live_keeps_the_epoch_and_asks_without_a_cursor),
+        cmocka_unit_test(an_epoch_after_a_foreign_producer_leaves_the_mark_at_what_is_committed),
+        cmocka_unit_test(a_row_that_is_gone_from_under_a_stream_with_entries_claims_nothing),
+        cmocka_unit_test(what_is_asked_for_again_opens_an_epoch_at_its_mark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,106 @@
+#include "runtime/mark_watch.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+    INTERVAL_MS = 10000,
+    REST_MS = 30000 /* between two rewinds of one process */
+};
+
+void mark_watch_init(struct mark_watch *watch, struct marks *marks,
+                     struct stream_monitor *const *monitor, struct counters *counters)
+{
+    *watch = (struct mark_watch){.marks = marks, .monitor = monitor, .counters = counters};
+}
+
+/* What we saved and nobody was told yet counts too. */
+static struct position known_mark(const struct mark_watch *watch)
+{
+    const struct marks *marks = watch->marks;
+    struct position own = {marks->queued.epoch, marks->saved};
+    return marks->saved > 0 && position_compare(own, watch->remembered) > 0 ? own
+                                                                            : watch->remembered;
+}
+
+static void ask(struct mark_watch *watch)
+{
+    bool is_resting =
+        watch->rewound_at_ms > 0 && clock_monotonic_ms() < watch->rewound_at_ms + REST_MS;
+    if (watch->is_asking || is_resting || watch->remembered.epoch == 0) {
+        return;
+    }
+    watch->is_due = false;
+    watch->is_asking = true;
+    watch->asked_at_ms = clock_monotonic_ms();
+    watch->seen = known_mark(watch);
+    cursor_store_load(watch->marks->store, watch->marks->host);
+}
+
+void mark_watch_note_depth(struct mark_watch *watch, const struct stream_depth *depth)
+{
+    bool is_ours =
+        depth->has_meta && slice_equals(depth->host, slice_from_string(watch->marks->host));
+    watch->remembered = is_ours ? depth->saved : (struct position){0};
+    watch->rewind.rewinds = depth->rewinds;
+    if (watch->is_due || clock_monotonic_ms() >= watch->asked_at_ms + INTERVAL_MS) {
+        ask(watch);
+    }
+}
+
+void mark_watch_note_doubt(struct mark_watch *watch)
+{
+    watch->is_due = true;
+    ask(watch);
+}
+
+/* Another relay's mark says nothing of what ours is to be asked for. */
+static bool is_of_host(const struct cursor_found *found)
+{
+    return found->has_row && found->row.epoch == found->newest.epoch;
+}
+
+void mark_watch_note_loaded(struct mark_watch *watch, const struct cursor_found *found)
+{
+    if (!watch->is_asking) {
+        return; /* the ingester asked */
+    }
+    watch->is_asking = false;
+    if (position_compare(found->newest, watch->seen) >= 0 || *watch->monitor == NULL) {
+        return;
+    }
+    watch->is_due = true; /* until it is done */
+    watch->rewind.target = found->newest;
+    watch->rewind.may_refetch = is_of_host(found);
+    stream_monitor_rewind(*watch->monitor, &watch->rewind);
+}
+
+static const char *what_follows(const struct mark_watch *watch,
+                                const struct stream_rewound *rewound)
+{
+    if (!rewound->is_short) {
+        return "the stream has all of it";
+    }
+    return watch->rewind.may_refetch
+               ? "the stream may not reach back to it, the relay is asked again"
+               : "the stream may not reach back to it, and the mark is not of this relay: see "
+                 "`standpipe cursor`";
+}
+
+void mark_watch_note_rewound(struct mark_watch *watch, const struct stream_rewound *rewound)
+{
+    if (!rewound->is_done) {
+        return; /* another process was first, or Redis refused: asked again at the next look */
+    }
+    const struct stream_rewind *rewind = &watch->rewind;
+    watch->is_due = false;
+    watch->rewound_at_ms = clock_monotonic_ms();
+    counters_add(watch->counters, COUNTER_REWINDS, 1);
+    log_write(LOG_LEVEL_ERROR, "postgres",
+              "PostgreSQL went back in time, what is above its mark is delivered again",
+              (const struct log_field[]){
+                  LOG_INT("epoch", rewind->target.epoch), LOG_INT("mark", rewind->target.sequence),
+                  LOG_INT("had_epoch", watch->seen.epoch), LOG_INT("had", watch->seen.sequence),
+                  LOG_TEXT("then", what_follows(watch, rewound))},
+              5);
+}
