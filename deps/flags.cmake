@@ -3,6 +3,8 @@ add_compile_options(
     -Wall -Wextra -Werror -Wshadow -Wswitch-enum -Wformat=2 -Wmissing-prototypes
     -Wstrict-prototypes -Wpointer-arith -Wcast-qual -Wvla -Wundef -Wwrite-strings
     -fno-common -fno-strict-aliasing -fstack-protector-strong)
+# Two builds of one commit give the same binary, wherever they are made.
+add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -ffile-prefix-map=${CMAKE_BINARY_DIR}=./build)
 add_compile_definitions(_GNU_SOURCE)
 add_link_options(-Wl,-z,relro,-z,now -pie)
 

@@ -64,6 +64,8 @@ int cli_help(const struct cli_options *options);
 
 /* The usage of all commands, and the page of one. */
 void help_append_usage(struct buffer *out);
+/* standpipe(1), as the source of a manual page. */
+void help_append_manual(struct buffer *out);
 void help_append_command(const struct cli_command *command, struct buffer *out);
 
 #endif

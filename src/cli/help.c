@@ -37,6 +37,10 @@ int cli_help(const struct cli_options *options)
         help_append_usage(&page);
     } else if (strcmp(topic, "configuration") == 0) {
         config_reference(&page);
+    } else if (strcmp(topic, "standpipe.1") == 0) {
+        help_append_manual(&page);
+    } else if (strcmp(topic, "standpipe.conf.5") == 0) {
+        config_manual(&page);
     } else if (command != NULL) {
         help_append_command(command, &page);
     } else {

@@ -42,6 +42,10 @@ static void append_libraries(struct buffer *out, bool is_json)
     static const int llhttp[] = {LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH};
     append_pair(out, is_json, "libuv", uv_version_string());
     append_parts(out, is_json, "hiredis", hiredis);
+#ifdef HAVE_HIREDIS_SSL
+    append_parts(out, is_json, "hiredis_ssl", hiredis); /* one package, one version */
+#endif
+    append_pair(out, is_json, "inih", INIH_LIBRARY_VERSION);
     append_pair(out, is_json, "wslay", WSLAY_LIBRARY_VERSION);
     append_parts(out, is_json, "libcbor", cbor);
     append_libpq(out, is_json);

@@ -168,6 +168,8 @@ void config_deinit(struct config *config);
 void config_print(const struct config *config, struct buffer *out);
 /* The reference of every key as Markdown (docs/configuration.md). */
 void config_reference(struct buffer *out);
+/* standpipe.conf(5), as the source of a manual page. */
+void config_manual(struct buffer *out);
 /* Calls `on_change` once for each key whose value differs, in the order of the table; postgres.tables_file differs
  * too where the file describes something else than before. */
 void config_compare(const struct config *before, const struct config *after,

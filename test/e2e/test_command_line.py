@@ -232,3 +232,23 @@ def test_a_database_that_is_not_utf8_is_refused(setup, start_relay, generated, c
         assert daemon.terminate() == 0
     finally:
         cluster.drop_database(name)
+
+
+@pytest.mark.parametrize("page", ["standpipe.1", "standpipe.conf.5"])
+def test_a_manual_page_has_every_command_or_every_key(setup, page):
+    manual = bare(setup, "help", page).stdout
+    assert manual.startswith(".TH STANDPIPE")
+    if page == "standpipe.1":
+        wanted = re.findall(r"^  ([a-z][a-z-]*) ", bare(setup, "help").stdout, re.M)
+        found = re.findall(r'^\.SS "standpipe ([a-z\\-]+) ', manual, re.M)
+    else:
+        wanted = re.findall(r"^\| `(\w+)` \|", bare(setup, "help", "configuration").stdout, re.M)
+        found = re.findall(r"^\.B (\w+)$", manual, re.M)
+    assert wanted and [name.replace("\\", "") for name in found] == wanted
+
+
+def test_version_tells_every_library(setup):
+    versions = json.loads(bare(setup, "version", "--json").stdout)
+    libraries = {"libuv", "hiredis", "inih", "wslay", "libcbor", "libpq", "openssl", "llhttp"}
+    assert libraries <= versions.keys()
+    assert all(re.match(r"\d+", version) for version in versions.values()), versions
