@@ -77,6 +77,17 @@ const struct cli_command cli_commands[] = {
          "0: done; 1: refused, the old configuration stays; 3: the daemon could not be reached.\n",
      .accepted = OPTION_CONFIG | OPTION_WAIT,
      .run = cli_reload},
+    {.name = "status",
+     .synopsis = "[-c FILE] [--set section.key=value]... [--json | --watch | --check [--live]]",
+     .sentence = "how the running daemon does: relay, stream, PostgreSQL, ledger, alerts",
+     .details =
+         "Asks the daemon at http.listen (with http.token_file) of the same configuration.\n"
+         "--json is its /api/metrics. --check exits with 0 where it is ready and 1 where it is\n"
+         "not; --check --live with 0 where its loops turn and 1 where one stands still, whatever\n"
+         "PostgreSQL, Redis and the relay do: that is for what restarts a container. Exit code\n"
+         "3: the daemon could not be reached.\n",
+     .accepted = OPTION_CONFIG | OPTION_JSON | OPTION_WATCH | OPTION_CHECK,
+     .run = cli_status},
     {.name = "tail",
      .synopsis =
          "[-c FILE] [--set section.key=value]... [--from ID] [--collection NSID] [--follow]",

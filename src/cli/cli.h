@@ -56,6 +56,7 @@ int cli_check_config(const struct cli_options *options);
 int cli_migrate(const struct cli_options *options);
 int cli_dead(const struct cli_options *options);
 int cli_cursor(const struct cli_options *options);
+int cli_status(const struct cli_options *options);
 int cli_tail(const struct cli_options *options);
 int cli_reload(const struct cli_options *options);
 int cli_decode(const struct cli_options *options);

@@ -27,6 +27,8 @@ enum cli_option_bit {
     OPTION_REASON = 1 << 8,
     OPTION_SINCE = 1 << 9,
     OPTION_WAIT = 1 << 10,
+    OPTION_WATCH = 1 << 11,
+    OPTION_CHECK = 1 << 12, /* --check, --live */
 };
 
 struct cli_options {
@@ -44,6 +46,9 @@ struct cli_options {
     bool should_connect;
     bool is_dry_run;
     bool is_json;
+    bool should_watch;
+    bool should_check;
+    bool is_live;
     bool should_follow;
     bool should_wait;
 };

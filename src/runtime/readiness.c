@@ -29,6 +29,18 @@ static void set_dependency(struct readiness *readiness, struct metrics_snapshot 
     (void)snprintf(dependency->reason, REASON_SIZE, "%.*s", REASON_SIZE - 1, reason);
 }
 
+/* The one that lasts longest comes first. */
+static const char *why_paused(unsigned reasons)
+{
+    if ((reasons & PRESSURE_LETTERS) != 0) {
+        return "reading waits: too many dead letters are undecided";
+    }
+    if ((reasons & PRESSURE_DEPTH) != 0) {
+        return "reading waits: the backlog or Redis' memory is at its limit";
+    }
+    return "reading waits: Redis takes no writes";
+}
+
 static void judge_reading(struct readiness *readiness, const struct ingester_figures *figures,
                           struct metrics_snapshot *snapshot)
 {
@@ -38,7 +50,7 @@ static void judge_reading(struct readiness *readiness, const struct ingester_fig
                        "events wait for their append");
     } else if (figures->paused_for != 0) {
         set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_PAUSED,
-                       "reading waits: a bound is reached");
+                       why_paused(figures->paused_for));
     } else if (figures->is_connected) {
         set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_READY, "");
     } else {

@@ -1,7 +1,6 @@
 """Alerts: what crosses a threshold is said once, in the log, in /api/metrics and in /metrics."""
 import re
 
-import psycopg
 import pytest
 
 from handmade import Create, Repo, Sequence, write_frames
@@ -34,7 +33,7 @@ def start_held(setup, start_relay, generated):
     """start_held(settings) -> (daemon, release): repos is locked until release(), so nothing commits."""
     assert setup.command("migrate").returncode == 0
     setup.relay = start_relay(generated.frames)
-    lock = psycopg.connect(setup.database.conninfo)
+    lock = setup.database.connect()
     lock.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
 
     def start(**settings):
@@ -102,7 +101,7 @@ def test_queue_depth_is_right_where_the_lag_of_redis_is_null(setup, start_relay,
     setup.relay = start_relay(generated.frames, "--rate", 500)
     daemon = setup.run(relay__cursor="oldest").wait_ready()
     wait_until(lambda: daemon.api()["eventsProcessed"] > 0, "a commit", 30, [daemon.process])
-    with psycopg.connect(setup.database.conninfo) as lock:
+    with setup.database.connect() as lock:
         lock.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
         client = setup.stream()
         wait_until(

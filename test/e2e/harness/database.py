@@ -22,6 +22,10 @@ class Database:
     def conninfo(self):
         return self.cluster.conninfo(self.name)
 
+    def connect(self):
+        """A session of its own, in a transaction: for a lock that is held."""
+        return psycopg.connect(self.conninfo)
+
     def query(self, sql, *values):
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
             cursor = connection.execute(sql, values or None)
