@@ -33,17 +33,28 @@ static double real(struct slice object, const char *name)
     return strtod(text, NULL);
 }
 
+static bool is_control(struct slice text)
+{
+    unsigned char byte = (unsigned char)text.data[0];
+    return byte < ' ' || byte == 0x7f ||
+           (byte == 0xc2 && text.size > 1 && (unsigned char)text.data[1] < 0xa0);
+}
+
 /* A terminal takes orders from control characters, also from those that UTF-8 says in two bytes. */
 static void copy_text(char *to, size_t size, struct slice from)
 {
     size_t used = 0;
-    for (size_t i = 0; i < from.size && used + 1 < size; i++) {
-        unsigned char byte = (unsigned char)from.data[i];
-        bool is_c1 = byte == 0xc2 && i + 1 < from.size && (unsigned char)from.data[i + 1] < 0xa0;
-        i += is_c1;
-        to[used++] = is_c1 || byte < ' ' || byte == 0x7f ? ' ' : (char)byte;
+    bool is_cut = from.size >= size;
+    while (from.size > 0 && used + 1 < size) {
+        bool is_order = is_control(from);
+        bool is_long = is_order && (unsigned char)from.data[0] == 0xc2;
+        to[used++] = ' ';
+        if (!is_order) {
+            to[used - 1] = from.data[0];
+        }
+        from = slice_skip(from, is_long ? 2 : 1);
     }
-    while (used > 0 && from.size >= size && ((unsigned char)to[used - 1] & 0xc0) == 0x80) {
+    while (is_cut && used > 0 && ((unsigned char)to[used - 1] & 0x80) != 0) {
         used--; /* not the half of a character */
     }
     to[used] = '\0';
@@ -70,7 +81,7 @@ static int64_t digits(const char *at, unsigned count)
 /* Microseconds since 1970 of what the page writes, `2026-01-31T12:34:56.789Z`; 0 where it is null. */
 static int64_t moment(struct slice object, const char *name)
 {
-    char at[STATUS_NAME_SIZE];
+    char at[STATUS_NAME_SIZE] = "";
     TEXT(object, name, at);
     if (strlen(at) != sizeof("2026-01-31T12:34:56.789Z") - 1) {
         return 0;

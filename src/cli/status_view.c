@@ -367,33 +367,40 @@ static void draw_cell(const char *name, uint64_t figure, unsigned at, struct scr
     screen_format(screen, SCREEN_PLAIN, "%*s", LEDGER_NUMBER, number);
 }
 
+struct column {
+    const char *title;
+    const char *const *names;
+    const uint64_t *figures;
+};
+enum {
+    LEDGER_COLUMNS = 3
+};
+
+static void draw_row(const struct column *columns, unsigned row, struct screen *screen)
+{
+    for (unsigned i = 0; i < LEDGER_COLUMNS; i++) {
+        const struct column *column = &columns[i];
+        if (column->names[row] != NULL) {
+            draw_cell(column->names[row], column->figures[row], i * (LEDGER_CELL + 1), screen);
+        }
+    }
+    screen_end_line(screen);
+}
+
 static void draw_ledger(const struct status_ledger *ledger, struct screen *screen)
 {
     static const char *const stream_labels[STATUS_FIGURES_MAX] = {"committed", "dead", "in work",
                                                                   "undelivered"};
-    const struct {
-        const char *title;
-        const char *const *names;
-        const uint64_t *figures;
-    } columns[] = {{"events", status_intake_names, ledger->intake},
-                   {"entries", stream_labels, ledger->stream},
-                   {"ops", status_op_names, ledger->ops}};
-    enum {
-        COLUMNS = sizeof(columns) / sizeof(columns[0])
-    };
-    for (unsigned i = 0; i < COLUMNS; i++) {
+    const struct column columns[LEDGER_COLUMNS] = {{"events", status_intake_names, ledger->intake},
+                                                   {"entries", stream_labels, ledger->stream},
+                                                   {"ops", status_op_names, ledger->ops}};
+    for (unsigned i = 0; i < LEDGER_COLUMNS; i++) {
         screen_go_to(screen, i * (LEDGER_CELL + 1));
         screen_text(screen, SCREEN_BOLD, columns[i].title);
     }
     screen_end_line(screen);
     for (unsigned row = 0; row < STATUS_FIGURES_MAX && status_intake_names[row] != NULL; row++) {
-        for (unsigned i = 0; i < COLUMNS; i++) {
-            if (columns[i].names[row] != NULL) {
-                draw_cell(columns[i].names[row], columns[i].figures[row], i * (LEDGER_CELL + 1),
-                          screen);
-            }
-        }
-        screen_end_line(screen);
+        draw_row(columns, row, screen);
     }
 }
 

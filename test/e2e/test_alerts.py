@@ -33,7 +33,7 @@ def start_held(setup, start_relay, generated):
     """start_held(settings) -> (daemon, release): repos is locked until release(), so nothing commits."""
     assert setup.command("migrate").returncode == 0
     setup.relay = start_relay(generated.frames)
-    lock = setup.database.connect()
+    lock = setup.database.transaction()
     lock.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
 
     def start(**settings):
@@ -101,7 +101,7 @@ def test_queue_depth_is_right_where_the_lag_of_redis_is_null(setup, start_relay,
     setup.relay = start_relay(generated.frames, "--rate", 500)
     daemon = setup.run(relay__cursor="oldest").wait_ready()
     wait_until(lambda: daemon.api()["eventsProcessed"] > 0, "a commit", 30, [daemon.process])
-    with setup.database.connect() as lock:
+    with setup.database.transaction() as lock:
         lock.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
         client = setup.stream()
         wait_until(

@@ -204,17 +204,6 @@ def test_decode_reads_standard_input_and_names_what_it_cannot_read(setup, folder
     assert_error(bare(setup, "decode", folder / "nothing.bin"), FAILED)
 
 
-@pytest.mark.skipif(not (SOURCES / "status.c").exists(), reason="no status yet")
-def test_status_says_it_in_json(setup, start_relay, generated):
-    setup.relay = start_relay(generated.frames)
-    daemon = setup.run(relay__cursor="oldest")
-    setup.wait_drained(generated.last_sequence)
-    done = setup.command("status", "--json")
-    assert done.returncode == DONE, done.stderr
-    assert json.loads(done.stdout)
-    assert daemon.terminate() == 0
-
-
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 def test_a_database_that_is_not_utf8_is_refused(setup, start_relay, generated, cluster, encoding):
     name = f"{setup.database.name}_{encoding.lower()}"

@@ -67,7 +67,7 @@ def test_since_is_when_it_happened_and_not_when_somebody_asked(setup, start_rela
 
 def test_a_backlog_is_catching_up_then_paused_then_ready(setup, start_relay, generated):
     assert setup.command("migrate").returncode == 0
-    with setup.database.connect() as lock:
+    with setup.database.transaction() as lock:
         lock.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
         setup.relay = start_relay(generated.frames, "--rate", 200)
         settings = {"alerts.depth_warning": 200, "alerts.depth_critical": 500, "stream.max_backlog": 1000}
@@ -87,7 +87,7 @@ def test_a_stop_that_waits_for_postgres_is_draining(setup, start_relay, generate
     setup.relay = start_relay(generated.frames, "--rate", 300)
     daemon = setup.run(relay__cursor="oldest").wait_ready()
     wait_until(lambda: daemon.api()["eventsProcessed"] > 0, "a commit", 30, [daemon.process])
-    with setup.database.connect() as lock:
+    with setup.database.transaction() as lock:
         lock.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
         wait_until(lambda: setup.progress()[3] > 0, "batches are held", 30, [daemon.process])
         daemon.process.send(signal.SIGTERM)

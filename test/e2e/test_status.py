@@ -100,6 +100,7 @@ def test_it_redraws_fits_a_new_size_and_gives_the_terminal_back(daemon, start_te
     terminal.resize(60, 10)
     wait_until(lambda: "worker 1 " not in terminal.screen(), "it shrinks", 30)
     assert terminal.screen().startswith("standpipe ")
+    terminal.resize(80, 40)
     terminal.keys("C-c")
     left = terminal.wait_for("ended with 0")
     assert "before" in left and "relay" not in left

@@ -72,7 +72,7 @@ def take(daemon, folder):
     terminal = Terminal(daemon.setup.folder, command, WIDTH, HEIGHT)
     try:
         time.sleep(PAUSE_AT)
-        with daemon.setup.database.connect() as lock:
+        with daemon.setup.database.transaction() as lock:
             lock.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
             time.sleep(PAUSE_SECONDS)
         time.sleep(SECONDS - PAUSE_AT - PAUSE_SECONDS)

@@ -22,8 +22,8 @@ class Database:
     def conninfo(self):
         return self.cluster.conninfo(self.name)
 
-    def connect(self):
-        """A session of its own, in a transaction: for a lock that is held."""
+    def transaction(self):
+        """A session of the test's own that holds its locks until it ends its transaction."""
         return psycopg.connect(self.conninfo)
 
     def query(self, sql, *values):
