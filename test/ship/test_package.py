@@ -135,5 +135,6 @@ def test_an_upgrade_keeps_the_configuration_and_a_purge_leaves_nothing(machine, 
     machine.run("apt-get", "-qq", "remove", "-y", "standpipe")
     assert (machine.root / CONFIGURATION).read_text() == own and not (machine.root / UNIT).exists()
     machine.run("apt-get", "-qq", "purge", "-y", "standpipe")
-    left = check(["find", machine.root, "-xdev", "-path", "*standpipe*", "-not", "-name", "*.deb", "-not", "-path", "*/var/log/*"])
+    ours = ["-name", "*standpipe*", "-not", "-name", "*.deb", "-not", "-path", "./var/log/*"]
+    left = check(["find", ".", "-xdev", *ours], cwd=machine.root)
     assert left == "", left
