@@ -199,12 +199,13 @@ static void acknowledge_deleted(struct stream_reader *reader)
 
 /* -- taking entries -- */
 
+/* Also while it closes: what its last read brings would wait until another process may claim it. */
 static void hold_or_deliver(struct stream_reader *reader)
 {
-    if (reader->is_closing) {
-        drop_batch(reader); /* stays pending on us: the next run begins with it */
-    } else if (!reader->is_paused) {
+    if (!reader->is_paused && !reader->is_released) {
         deliver(reader);
+    } else if (reader->is_closing) {
+        drop_batch(reader); /* stays pending on us: the next run begins with it */
     }
 }
 
@@ -512,9 +513,7 @@ static void proceed(struct stream_reader *reader)
     }
     if (reader->is_closing) {
         leave(reader);
-        return;
-    }
-    if (can_send && !reader->is_paused && !reader->is_released) {
+    } else if (can_send && !reader->is_paused && !reader->is_released) {
         read_next(reader);
     }
 }
