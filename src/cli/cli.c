@@ -47,6 +47,20 @@ const struct cli_command cli_commands[] = {
      .arguments_min = 1,
      .arguments_max = SIZE_MAX,
      .run = cli_dead},
+    {.name = "replay",
+     .synopsis = "--from ID|SEQ|TIME [--to ID|SEQ|TIME] [-c FILE] [--set section.key=value]... "
+                 "[--dry-run] [--json]",
+     .sentence = "applies retained stream entries again; changes nothing that is there",
+     .details =
+         "For a PostgreSQL that lost rows and did not say so. ID is an entry's, SEQ a sequence of\n"
+         "the relay in relay.url (0: all that the stream has), TIME the event's, RFC 3339; both\n"
+         "ends belong to it. Entries go through the same writing as in run, beside a running\n"
+         "daemon too; the consumer group and the ledger stay as they are. --dry-run only counts.\n"
+         "Exit code 0: done; 1: the stream does not reach back that far (what it has was "
+         "applied),\n"
+         "or PostgreSQL refuses; 3: Redis or PostgreSQL could not be reached.\n",
+     .accepted = OPTION_CONFIG | OPTION_FROM | OPTION_TO | OPTION_DRY_RUN | OPTION_JSON,
+     .run = cli_replay},
     {.name = "cursor",
      .synopsis = "show|set SEQ|import [-c FILE] [--set section.key=value]... [--dry-run] [--json]",
      .sentence = "where ingestion goes on: shows it, sets it",

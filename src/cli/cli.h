@@ -55,6 +55,7 @@ int cli_run(const struct cli_options *options);
 int cli_check_config(const struct cli_options *options);
 int cli_migrate(const struct cli_options *options);
 int cli_dead(const struct cli_options *options);
+int cli_replay(const struct cli_options *options);
 int cli_cursor(const struct cli_options *options);
 int cli_status(const struct cli_options *options);
 int cli_tail(const struct cli_options *options);

@@ -4,13 +4,6 @@
 
 #include "atproto/frame.h"
 #include "base/buffer.h"
-#include "base/panic.h"
-
-enum {
-    STATEMENT_TIMEOUT_MS = 30000,
-    BATCH_BYTES = 16 << 20,
-    BATCH_ENTRIES = 64
-};
 
 static void refuse(struct dead_try *letter, const char *why, struct slice detail)
 {
@@ -82,38 +75,12 @@ static void on_done(struct sink_batch *batch, const struct sink_outcome *outcome
                     const struct error *error)
 {
     struct dead_try *letter = LIST_ENTRY(batch, struct dead_try, batch);
-    letter->sink->out--;
+    sink_runner_note_done(&letter->sink->runner);
     letter->is_applied = error == NULL && outcome->dead == 0;
     if (error != NULL) {
         refuse(letter, "not tried: ", slice_from_string(error->text));
     } else if (outcome->dead > 0) {
         refuse(letter, "still cannot be applied: ", letter->reason);
-    }
-}
-
-static void on_state(void *owner, enum sink_state state, const struct error *error)
-{
-    struct dead_sink *sink = owner;
-    if (state != SINK_AWAY && state != SINK_MISCONFIGURED) {
-        return;
-    }
-    sink->is_failed = true;
-    error_set(&sink->error, state == SINK_AWAY ? ERROR_UNREACHABLE : ERROR_REFUSED,
-              "%.300s: run it again once PostgreSQL is well",
-              error != NULL ? error->text : "postgres: away");
-}
-
-static void on_closed(void *owner)
-{
-    struct dead_sink *sink = owner;
-    sink->sink = NULL;
-}
-
-static void close_sink(struct dead_sink *sink)
-{
-    if (sink->sink != NULL) {
-        sink_close(sink->sink, 0);
-        (void)uv_run(&sink->loop, UV_RUN_DEFAULT);
     }
 }
 
@@ -132,36 +99,15 @@ bool dead_sink_run(struct dead_sink *sink, struct dead_try *tries, size_t count,
                                             .count = 1,
                                             .bytes = letter->entry.data.size,
                                             .on_done = on_done};
-        sink->out++;
-        sink_submit(sink->sink, &letter->batch);
+        sink_runner_submit(&sink->runner, &letter->batch);
     }
-    while (sink->out > 0 && !sink->is_failed) {
-        (void)uv_run(&sink->loop, UV_RUN_ONCE);
-    }
-    if (sink->is_failed) {
-        close_sink(sink); /* ends what is out */
-        *error = sink->error;
-    }
-    return !sink->is_failed;
+    return sink_runner_wait(&sink->runner, error);
 }
 
 void dead_sink_init(struct dead_sink *sink, const struct config *config)
 {
-    static const struct sink_callbacks callbacks = {.on_state = on_state, .on_closed = on_closed};
     *sink = (struct dead_sink){0};
-    ASSERT(uv_loop_init(&sink->loop) == 0);
-    const struct sink_options options = {
-        .conninfo = config->postgres.url,
-        .schema = config->postgres.schema,
-        .name = "dead",
-        .connections = 1,
-        .batch_bytes = BATCH_BYTES,
-        .batch_entries = BATCH_ENTRIES,
-        .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
-        .prepared = config->postgres.prepared != PREPARED_OFF,
-        .keeps_no_letters = true,
-    };
-    sink->sink = sink_open(&sink->loop, &options, &callbacks, sink);
+    sink_runner_init(&sink->runner, config, "dead", true);
     const struct frame_decoder_options decoder = {
         .verify_blocks = config->relay.verify == RELAY_VERIFY_BLOCKS,
         .filter = {.patterns = (const char *const *)config->relay.collections.items,
@@ -172,8 +118,7 @@ void dead_sink_init(struct dead_sink *sink, const struct config *config)
 
 void dead_sink_deinit(struct dead_sink *sink)
 {
-    close_sink(sink);
-    ASSERT(uv_loop_close(&sink->loop) == 0);
+    sink_runner_deinit(&sink->runner);
     frame_decoder_destroy(sink->decoder);
     arena_deinit(&sink->arena);
 }

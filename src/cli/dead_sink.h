@@ -18,10 +18,9 @@
 #include "atproto/entry.h"
 #include "base/arena.h"
 #include "base/error.h"
+#include "cli/sink_runner.h"
 #include "config/config.h"
 #include "sink/sink.h"
-
-#include <uv.h>
 
 struct frame_decoder;
 
@@ -43,13 +42,9 @@ struct dead_try {
 };
 
 struct dead_sink {
-    uv_loop_t loop;
-    struct sink *sink; /* NULL: closed */
+    struct sink_runner runner;
     struct frame_decoder *decoder;
     struct arena arena;
-    unsigned out;
-    bool is_failed;
-    struct error error;
 };
 
 void dead_sink_init(struct dead_sink *sink, const struct config *config);

@@ -39,6 +39,7 @@ static const struct option_row {
      offsetof(struct cli_options, is_json)},
     {"from", "ID", "the first entry", OPTION_FROM, VALUE_TEXT, 'f',
      offsetof(struct cli_options, from)},
+    {"to", "ID", "the last entry", OPTION_TO, VALUE_TEXT, 't', offsetof(struct cli_options, to)},
     {"collection", "NSID", "only operations on this collection", OPTION_COLLECTION, VALUE_TEXT, 'o',
      offsetof(struct cli_options, collection)},
     {"reason", "TEXT", "only letters of this reason", OPTION_REASON, VALUE_TEXT, 'r',

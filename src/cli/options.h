@@ -26,6 +26,7 @@ enum cli_option_bit {
     OPTION_FOLLOW = 1 << 7,
     OPTION_REASON = 1 << 8,
     OPTION_SINCE = 1 << 9,
+    OPTION_TO = 1 << 13,
     OPTION_WAIT = 1 << 10,
     OPTION_WATCH = 1 << 11,
     OPTION_CHECK = 1 << 12, /* --check, --live */
@@ -36,6 +37,7 @@ struct cli_options {
     const char **set; /* --set section.key=value, in order */
     size_t set_count;
     const char *from;       /* --from ID; NULL: not given */
+    const char *to;         /* --to ID; NULL: not given */
     const char *collection; /* --collection NSID; NULL: not given */
     const char *reason;     /* --reason TEXT; NULL: not given */
     const char *since;      /* --since TIME; NULL: not given */
