@@ -190,16 +190,26 @@ def test_another_redis_goes_on_at_the_mark_in_postgresql(setup, daemon, folder, 
 
 
 def test_a_redis_that_is_gone_can_be_replaced(setup, daemon, folder, generated):
-    """What was in flight cannot be acknowledged any more: it is given up, not waited for."""
+    """What has committed and cannot be acknowledged any more is given up, not waited for."""
     second = RedisServer(folder / "second").start()
     try:
-        setup.redis.kill()
+        with setup.database.connect() as other:
+            other.execute("BEGIN")
+            other.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
+            wait_until(lambda: setup.progress()[3] > 0, "a batch waits for the lock", 30, [daemon.process])
+            setup.redis.kill()
+            other.execute("ROLLBACK")
+        wait_until(lambda: written(setup.database), "the batch has committed", 30, [daemon.process])
         verdict = daemon.reload(seconds=60, redis__url=second.url)
         assert not verdict["wasRefused"]
         setup.redis = second
         assert_the_end_is_right(setup, daemon, generated)
     finally:
         second.stop()
+
+
+def written(database):
+    return database.scalar("SELECT count(*) FROM pg_locks WHERE NOT granted") == 0
 
 
 def test_another_database_gets_its_schema_and_all_that_is_not_acknowledged(setup, daemon, cluster, generated):
