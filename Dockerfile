@@ -47,6 +47,6 @@ EXPOSE 5000
 # The same signal that `kill` and systemd send: drain, acknowledge, save the cursor, exit 0.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["/usr/bin/standpipe", "status", "--check"]
+    CMD ["/usr/bin/standpipe", "status", "--check", "--live"]
 ENTRYPOINT ["/usr/bin/standpipe"]
 CMD ["run"]

@@ -127,6 +127,7 @@ static void append_value(struct line *line, const struct log_field *field, bool 
 {
     switch (field->type) {
     case LOG_FIELD_INT:
+    case LOG_FIELD_SUPPRESSED:
         line_append_format(line, "%lld", (long long)field->number);
         return;
     case LOG_FIELD_REAL:
@@ -166,6 +167,9 @@ static void append_fields(struct line *line, enum log_format format, const struc
 {
     bool is_json = format == LOG_FORMAT_JSON;
     for (size_t i = 0; i < field_count; i++) {
+        if (fields[i].type == LOG_FIELD_SUPPRESSED && fields[i].number == 0) {
+            continue;
+        }
         line_append_format(line, is_json ? ",\"%s\":" : " %s=", fields[i].name);
         append_value(line, &fields[i], is_json);
     }

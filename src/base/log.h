@@ -33,7 +33,8 @@ struct log_field {
     enum {
         LOG_FIELD_INT,
         LOG_FIELD_TEXT,
-        LOG_FIELD_REAL
+        LOG_FIELD_REAL,
+        LOG_FIELD_SUPPRESSED
     } type;
     int64_t number;
     double real;
@@ -44,6 +45,10 @@ struct log_field {
     ((struct log_field){.name = (field_name), .type = LOG_FIELD_INT, .number = (int64_t)(value)})
 #define LOG_REAL(field_name, value)                                                                \
     ((struct log_field){.name = (field_name), .type = LOG_FIELD_REAL, .real = (value)})
+/* `suppressed=N`, what log_limit_pass() counted; left out where that is nothing, as it mostly is. */
+#define LOG_SUPPRESSED(value)                                                                      \
+    ((struct log_field){                                                                           \
+        .name = "suppressed", .type = LOG_FIELD_SUPPRESSED, .number = (int64_t)(value)})
 #define LOG_SLICE(field_name, value)                                                               \
     ((struct log_field){.name = (field_name), .type = LOG_FIELD_TEXT, .text = (value)})
 #define LOG_TEXT(field_name, value) LOG_SLICE(field_name, slice_from_string(value))

@@ -256,10 +256,13 @@ const struct status_dependency *status_sample_dependency(const struct status_sam
 
 const struct status_dependency *status_sample_trouble(const struct status_sample *sample)
 {
-    for (unsigned i = 0; i < sample->dependency_count; i++) {
-        if (!sample->dependencies[i].is_ready) {
-            return &sample->dependencies[i];
+    const struct status_dependency *waiting = NULL;
+    for (unsigned i = sample->dependency_count; i-- > 0;) {
+        const struct status_dependency *one = &sample->dependencies[i];
+        if (strcmp(one->state, "away") == 0 || strcmp(one->state, "misconfigured") == 0) {
+            return one;
         }
+        waiting = one->is_ready ? waiting : one;
     }
-    return NULL;
+    return waiting;
 }

@@ -91,7 +91,7 @@ bool status_sample_read(struct status_sample *sample, struct slice body, struct 
 /* The dependency of that name; NULL: there is none. */
 const struct status_dependency *status_sample_dependency(const struct status_sample *sample,
                                                          const char *name);
-/* The first that is not ready; NULL: all are. */
+/* One that is not ready, and that the others may wait for; NULL: all are ready. */
 const struct status_dependency *status_sample_trouble(const struct status_sample *sample);
 
 #endif

@@ -100,7 +100,6 @@ struct http *http_open(struct uv_loop_s *loop, const struct http_options *option
         return NULL;
     }
     log_info("http", "listening", LOG_TEXT("address", options->listen),
-             LOG_INT("port", http_port(http)),
              LOG_TEXT("token", http->token.secret.size > 0 ? "required" : "none"));
     return http;
 }

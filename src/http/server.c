@@ -44,7 +44,7 @@ static void warn_of_accept(struct server *server, int status)
     uint64_t suppressed = 0;
     if (log_limit_pass(&server->accept_log, &suppressed)) {
         log_warning("http", "cannot accept", LOG_TEXT("reason", uv_strerror(status)),
-                    LOG_INT("suppressed", suppressed));
+                    LOG_SUPPRESSED(suppressed));
     }
 }
 
@@ -54,8 +54,7 @@ static void warn_of_cap(struct server *server)
     server->counters.refused++;
     if (log_limit_pass(&server->cap_log, &suppressed)) {
         log_warning("http", "too many connections",
-                    LOG_INT("limit", server->limits.max_connections),
-                    LOG_INT("suppressed", suppressed));
+                    LOG_INT("limit", server->limits.max_connections), LOG_SUPPRESSED(suppressed));
     }
 }
 

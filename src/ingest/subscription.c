@@ -139,7 +139,7 @@ static void log_loss(struct subscription *subscription, const struct error *erro
     }
     log_warning(subscription->object, "disconnected", LOG_TEXT("why", error->text),
                 LOG_INT("retry_in_ms", wait_ms), LOG_INT("attempt", subscription->backoff.attempts),
-                LOG_INT("suppressed", suppressed));
+                LOG_SUPPRESSED(suppressed));
 }
 
 static void log_redirect(struct subscription *subscription, const char *location)
@@ -149,7 +149,7 @@ static void log_redirect(struct subscription *subscription, const char *location
         return;
     }
     log_info(subscription->object, "redirected", LOG_TEXT("to", location),
-             LOG_INT("suppressed", suppressed));
+             LOG_SUPPRESSED(suppressed));
 }
 
 /* True where the connection is to be tried at once at the place that the relay names. */

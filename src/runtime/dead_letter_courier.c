@@ -108,7 +108,7 @@ static void fail(struct dead_letter_courier *courier, const char *why)
     courier->is_holder = false; /* what was added and not noted is found again by the next hold */
     if (log_limit_pass(&courier->failed_limit, &suppressed)) {
         log_warning("letters", "dead letters wait where they are", LOG_TEXT("why", why),
-                    LOG_INT("suppressed", suppressed));
+                    LOG_SUPPRESSED(suppressed));
     }
     wait_for(courier, backoff_next_ms(&courier->backoff));
 }

@@ -304,7 +304,7 @@ static void writer_on_paused(void *owner, const struct error *error)
     if (log_limit_pass(&ingester->pause_limit, &suppressed)) {
         ingester->is_pause_told = true;
         log_warning("stream", "Redis takes no writes, reading the relay is paused",
-                    LOG_TEXT("why", error->text), LOG_INT("suppressed", suppressed));
+                    LOG_TEXT("why", error->text), LOG_SUPPRESSED(suppressed));
     }
 }
 
@@ -374,7 +374,7 @@ static void lease_on_acquired(void *owner)
 static void lease_on_lost(void *owner)
 {
     struct ingester *ingester = owner;
-    log_warning("lease", "lost, this process stands by", LOG_TEXT("process", ingester->lease_name));
+    log_info("lease", "lost, this process stands by", LOG_TEXT("process", ingester->lease_name));
     ingester->has_lease = false;
     if (ingester->state != INGESTER_DRAINING && ingester->state != INGESTER_STOPPED &&
         ingester->state != INGESTER_RESETTING) {

@@ -62,7 +62,7 @@ static void log_bad_frame(struct intake *intake, const struct frame_fault *fault
     log_warning(intake->object, "frame refused, kept as a dead letter",
                 LOG_TEXT("reason", frame_fault_reason_name(fault->reason)),
                 LOG_TEXT("text", fault->text), LOG_INT("sequence", fault->sequence),
-                LOG_INT("bytes", size), LOG_INT("suppressed", suppressed));
+                LOG_INT("bytes", size), LOG_SUPPRESSED(suppressed));
 }
 
 /* Twenty in a row: reconnect, once per position, or a poison run would loop for ever. */
@@ -121,7 +121,7 @@ static void log_words(struct intake *intake, const char *what, const struct fram
     uint64_t suppressed;
     if (log_limit_pass(&intake->words_limit, &suppressed)) {
         log_warning(intake->object, what, LOG_SLICE("name", event->name),
-                    LOG_SLICE("message", event->message), LOG_INT("suppressed", suppressed));
+                    LOG_SLICE("message", event->message), LOG_SUPPRESSED(suppressed));
     }
 }
 
@@ -163,7 +163,7 @@ static void note_gap(struct intake *intake, int64_t sequence)
                     intake->sequence.is_first ? "sequence gap: the relay no longer has these events"
                                               : "sequence gap: the relay left out numbers",
                     LOG_INT("missing", missing), LOG_INT("sequence", sequence),
-                    LOG_INT("suppressed", suppressed));
+                    LOG_SUPPRESSED(suppressed));
     }
 }
 

@@ -3,6 +3,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+void progress_begin(struct progress *progress)
+{
+    progress->last_ms = clock_monotonic_ms();
+}
+
 void progress_note_depth(struct progress *progress, const struct stream_depth *depth)
 {
     progress->backlog = depth->backlog;
@@ -28,7 +33,7 @@ void progress_log(struct progress *progress, const struct worker_stats *stats, u
         progress->last[i] = total;
     }
     uint64_t now = clock_monotonic_ms();
-    uint64_t over_ms = progress->last_ms > 0 ? now - progress->last_ms : 0;
+    uint64_t over_ms = now - progress->last_ms;
     progress->last_ms = now;
     log_info("standpipe", "progress", LOG_INT("over_ms", over_ms),
              LOG_INT("frames", grown[COUNTER_FRAMES]), LOG_INT("appended", grown[COUNTER_APPENDED]),

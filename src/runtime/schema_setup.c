@@ -42,7 +42,7 @@ static void retry_later(struct schema_setup *setup)
     uint64_t suppressed;
     if (log_limit_pass(&setup->limit, &suppressed)) {
         log_error("postgres[migrate]", "schema is not ready", LOG_TEXT("why", setup->error.text),
-                  LOG_INT("retry_ms", wait_ms), LOG_INT("suppressed", suppressed));
+                  LOG_INT("retry_ms", wait_ms), LOG_SUPPRESSED(suppressed));
     }
     (void)uv_timer_start(&setup->retry_timer, retry_on_time, wait_ms, 0);
 }

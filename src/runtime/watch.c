@@ -44,24 +44,25 @@ void watch_fill(struct watch *watch, struct metrics_snapshot *snapshot)
     alerts_fill(&watch->alerts, snapshot);
 }
 
-static const struct snapshot_dependency *first_that_is_not_fine(
-    const struct metrics_snapshot *snapshot, enum dependency *which)
+/* What is away or refused is why others wait, so it comes first; DEPENDENCY_COUNT: all are fine. */
+static enum dependency worst_dependency(const struct metrics_snapshot *snapshot)
 {
-    for (unsigned i = 0; i < DEPENDENCY_COUNT; i++) {
-        if (!dependency_is_fine(snapshot->dependencies[i].state)) {
-            *which = (enum dependency)i;
-            return &snapshot->dependencies[i];
+    enum dependency waiting = DEPENDENCY_COUNT;
+    for (unsigned i = DEPENDENCY_COUNT; i-- > 0;) {
+        enum dependency_state state = snapshot->dependencies[i].state;
+        if (state == DEPENDENCY_AWAY || state == DEPENDENCY_MISCONFIGURED) {
+            return (enum dependency)i;
         }
+        waiting = dependency_is_fine(state) ? waiting : (enum dependency)i;
     }
-    return NULL;
+    return waiting;
 }
 
 /* The start and the stop have lines of their own. */
 static void tell_readiness(struct watch *watch, uint64_t now_ms)
 {
-    enum dependency which = DEPENDENCY_RELAY;
-    const struct snapshot_dependency *bad = first_that_is_not_fine(&watch->scratch, &which);
-    bool is_ready = bad == NULL;
+    enum dependency which = worst_dependency(&watch->scratch);
+    bool is_ready = which == DEPENDENCY_COUNT;
     if (is_ready == watch->is_ready_told || now_ms < watch->next_tell_ms ||
         watch->sources->is_draining) {
         return;
@@ -71,6 +72,7 @@ static void tell_readiness(struct watch *watch, uint64_t now_ms)
     if (is_ready) {
         log_info("standpipe", "ready", LOG_INT("uptime_ms", now_ms - watch->started_ms));
     } else {
+        const struct snapshot_dependency *bad = &watch->scratch.dependencies[which];
         log_warning("standpipe", "not ready", LOG_TEXT("dependency", dependency_name(which)),
                     LOG_TEXT("state", dependency_state_name(bad->state)),
                     LOG_TEXT("why", bad->reason));

@@ -192,8 +192,8 @@ static void log_failed(struct cursor_store *store, const struct pg_failure *fail
     uint64_t suppressed = 0;
     if (log_limit_pass(&store->failed_limit, &suppressed)) {
         log_warning("postgres[cursor]", "marks are waiting",
-                    LOG_TEXT("sqlstate", failure->sqlstate), LOG_TEXT("why", failure->text),
-                    LOG_INT("suppressed", suppressed));
+                    LOG_TEXT("sqlstate", failure->sqlstate[0] != '\0' ? failure->sqlstate : "none"),
+                    LOG_TEXT("why", failure->text), LOG_SUPPRESSED(suppressed));
     }
 }
 

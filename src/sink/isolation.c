@@ -131,7 +131,7 @@ static void log_refused(struct isolation *isolation, struct log_limit *limit, co
     log_warning(isolation->object, message, LOG_INT("epoch", entry->id.epoch),
                 LOG_INT("sequence", entry->id.sequence), LOG_INT("op", op),
                 LOG_TEXT("sqlstate", failure->sqlstate), LOG_TEXT("why", failure->text),
-                LOG_INT("suppressed", suppressed));
+                LOG_SUPPRESSED(suppressed));
 }
 
 static struct batch_verdict *add_verdict(struct isolation *isolation, int op, int table,

@@ -58,7 +58,7 @@ static void log_away(struct sink *sink, const char *message)
     uint64_t suppressed = 0;
     if (log_limit_pass(&sink->away_limit, &suppressed)) {
         log_warning(sink->object, message, LOG_TEXT("why", sink->why.text),
-                    LOG_INT("suppressed", suppressed));
+                    LOG_SUPPRESSED(suppressed));
         sink->is_told_ready = sink->is_told_ready && sink->state == SINK_READY;
     }
 }

@@ -164,7 +164,7 @@ static void log_held(struct writer *writer, const struct pg_failure *failure, ui
     if (log_limit_pass(&writer->held_limit, &suppressed)) {
         log_warning(writer->object, "batch held", LOG_TEXT("sqlstate", failure->sqlstate),
                     LOG_TEXT("why", failure->text), LOG_INT("retry_ms", wait_ms),
-                    LOG_INT("suppressed", suppressed));
+                    LOG_SUPPRESSED(suppressed));
     }
 }
 

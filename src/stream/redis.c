@@ -11,6 +11,7 @@
 #include "config/urls.h"
 #include "net/dns.h"
 #include "stream/redis_link.h"
+#include "stream/redis_outage.h"
 #include "stream/redis_reply.h"
 #include "stream/redis_tls.h"
 #include <uv.h>
@@ -61,8 +62,7 @@ struct redis {
     unsigned greetings;  /* replies of the greeting that are due */
     struct backoff backoff;
     uint64_t ready_since_ms;
-    bool was_ready; /* at least once */
-    struct log_limit loss_limit;
+    struct redis_absence absence;
     bool is_closing;
     bool is_timer_closed;
 };
@@ -119,6 +119,7 @@ void redis_close(struct redis *redis)
         return;
     }
     redis->is_closing = true;
+    redis_outage_forget(&redis->absence);
     if (redis->query != NULL) {
         dns_cancel(redis->query);
         redis->query = NULL;
@@ -134,23 +135,13 @@ void redis_close(struct redis *redis)
 
 /* -- losing -- */
 
-static void log_loss(struct redis *redis, const struct error *error, uint64_t wait_ms)
-{
-    uint64_t suppressed;
-    if (!log_limit_pass(&redis->loss_limit, &suppressed)) {
-        return;
-    }
-    log_warning(redis->object, "connection lost", LOG_TEXT("error", error->text),
-                LOG_INT("retry_ms", wait_ms), LOG_INT("suppressed", suppressed));
-}
-
 static void back_off(struct redis *redis, const struct error *error)
 {
     bool is_refused = error->kind == ERROR_REFUSED || error->kind == ERROR_USAGE;
     uint64_t wait_ms = is_refused ? REFUSED_BACKOFF_MS : backoff_next_ms(&redis->backoff);
     enter_state(redis, REDIS_BACKOFF);
     start_timer(redis, wait_ms);
-    log_loss(redis, error, wait_ms);
+    redis_outage_note_lost(&redis->absence, redis->client_name, error, wait_ms);
     redis->callbacks.on_lost(redis->owner, error);
 }
 
@@ -294,14 +285,7 @@ static void become_ready(struct redis *redis)
 {
     (void)uv_timer_stop(&redis->timer);
     enter_state(redis, REDIS_READY);
-    /* A process has a dozen connections: the first time is no news, coming back is. */
-    const struct log_field fields[] = {
-        LOG_TEXT("address", redis->url.path != NULL ? redis->url.path : redis->url.host),
-        LOG_INT("port", redis->url.port),
-    };
-    log_write(redis->was_ready ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, redis->object, "connected",
-              fields, sizeof(fields) / sizeof(fields[0]));
-    redis->was_ready = true;
+    redis_outage_note_back(&redis->absence);
     redis->ready_since_ms = uv_now(redis->loop);
     redis->callbacks.on_ready(redis->owner);
 }

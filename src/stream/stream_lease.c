@@ -87,8 +87,8 @@ static void hold(struct stream_lease *lease)
         return;
     }
     lease->is_held = true;
-    log_info("stream_lease", "holds the lease", LOG_TEXT("lease", lease->name),
-             LOG_INT("lease_ms", lease->lease_ms));
+    log_debug("stream_lease", "holds the lease", LOG_TEXT("lease", lease->name),
+              LOG_INT("lease_ms", lease->lease_ms));
     lease->callbacks.on_acquired(lease->owner);
 }
 
@@ -122,7 +122,7 @@ static void on_lease_reply(void *owner, struct redisReply *reply)
         reply_error(reply, &error);
         if (log_limit_pass(&lease->error_limit, &suppressed)) {
             log_warning("stream_lease", "Redis refuses", LOG_TEXT("error", error.text),
-                        LOG_INT("suppressed", suppressed));
+                        LOG_SUPPRESSED(suppressed));
         }
         ask_in(lease, backoff_next_ms(&lease->backoff));
         return;

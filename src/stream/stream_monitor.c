@@ -61,7 +61,7 @@ static void log_refusal(struct stream_monitor *monitor, const struct redisReply 
     reply_error(reply, &error);
     if (log_limit_pass(&monitor->error_limit, &suppressed)) {
         log_warning("stream_monitor", "Redis refuses", LOG_TEXT("error", error.text),
-                    LOG_INT("suppressed", suppressed));
+                    LOG_SUPPRESSED(suppressed));
     }
 }
 

@@ -79,7 +79,7 @@ static void retry_later(struct stream_reader *reader, const struct redisReply *r
     uint64_t suppressed;
     if (log_limit_pass(&reader->error_limit, &suppressed)) {
         log_warning(reader->object, "Redis refuses", LOG_TEXT("error", error.text),
-                    LOG_INT("retry_ms", wait_ms), LOG_INT("suppressed", suppressed));
+                    LOG_INT("retry_ms", wait_ms), LOG_SUPPRESSED(suppressed));
     }
     if (!reader->is_finished) {
         ASSERT(uv_timer_start(&reader->retry, on_retry, wait_ms, 0) == 0);

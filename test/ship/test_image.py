@@ -68,7 +68,7 @@ def test_the_image_says_how_it_is_to_be_run(image, commit):
     config = image[1]
     assert config["User"] == NOBODY and config["StopSignal"] == "SIGTERM"
     assert config["Entrypoint"] == ["/usr/bin/standpipe"] and config["Cmd"] == ["run"]
-    assert config["Healthcheck"]["Test"] == ["CMD", "/usr/bin/standpipe", "status", "--check"]
+    assert config["Healthcheck"]["Test"] == ["CMD", "/usr/bin/standpipe", "status", "--check", "--live"]
     assert config["Labels"]["org.opencontainers.image.revision"] == commit
     assert config["Labels"]["org.opencontainers.image.licenses"] == "ISC"
     assert "5000/tcp" in config["ExposedPorts"]

@@ -59,6 +59,18 @@ static void nothing_in_a_field_can_start_another_line_or_field(void **state)
     }
 }
 
+static void nothing_suppressed_is_not_worth_a_field(void **state)
+{
+    (void)state;
+    static const enum log_format formats[] = {LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT_LOGFMT};
+    const struct log_field none = LOG_SUPPRESSED(0);
+    const struct log_field some = LOG_SUPPRESSED(7);
+    for (size_t i = 0; i < 3; i++) {
+        assert_null(strstr(line_of(formats[i], &none, 1), "suppressed"));
+        assert_non_null(strstr(line_of(formats[i], &some, 1), "suppressed"));
+    }
+}
+
 static void an_empty_text_is_visible(void **state)
 {
     (void)state;
@@ -190,6 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_three_formats_carry_the_same_fields),
         cmocka_unit_test(nothing_in_a_field_can_start_another_line_or_field),
+        cmocka_unit_test(nothing_suppressed_is_not_worth_a_field),
         cmocka_unit_test(an_empty_text_is_visible),
         cmocka_unit_test(a_line_is_cut_where_its_room_ends),
         cmocka_unit_test(a_long_or_broken_text_still_ends_in_valid_json),
