@@ -58,6 +58,15 @@ struct config_change {
     const char *after;
 };
 
+/* One key as it may be shown; texts are borrowed for the call, secrets masked. */
+struct config_shown {
+    const char *section;
+    const char *key;
+    const char *value;
+    const char *origin; /* "default", "conf/standpipe.conf:12", ... */
+    enum config_apply apply;
+};
+
 /* A comma list; `items` are owned strings. */
 struct config_list {
     char **items;
@@ -166,6 +175,9 @@ bool config_load(struct config *config, const struct config_arguments *arguments
 void config_deinit(struct config *config);
 /* Every key, its value (secrets masked) and where it came from, one a line. */
 void config_print(const struct config *config, struct buffer *out);
+/* The same, for other forms: calls `on_key` for every key, in the order of the table. */
+void config_each(const struct config *config,
+                 void (*on_key)(void *owner, const struct config_shown *shown), void *owner);
 /* The reference of every key as Markdown (docs/configuration.md). */
 void config_reference(struct buffer *out);
 /* standpipe.conf(5), as the source of a manual page. */

@@ -17,16 +17,32 @@ static void append_masked(const struct config *config, const struct config_key *
     buffer_deinit(&value);
 }
 
-void config_print(const struct config *config, struct buffer *out)
+void config_each(const struct config *config,
+                 void (*on_key)(void *owner, const struct config_shown *shown), void *owner)
 {
+    struct buffer value = {0};
     for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *key = &config_keys[i];
-        struct buffer value = {0};
+        buffer_clear(&value);
         append_masked(config, key, &value);
-        buffer_append_format(out, "%s.%s = %s  ; %s\n", key->section, key->name, value.data,
-                             config_origin(config, key));
-        buffer_deinit(&value);
+        on_key(owner, &(struct config_shown){.section = key->section,
+                                             .key = key->name,
+                                             .value = value.data,
+                                             .origin = config_origin(config, key),
+                                             .apply = key->apply});
     }
+    buffer_deinit(&value);
+}
+
+static void print_key(void *owner, const struct config_shown *shown)
+{
+    buffer_append_format(owner, "%s.%s = %s  ; %s\n", shown->section, shown->key, shown->value,
+                         shown->origin);
+}
+
+void config_print(const struct config *config, struct buffer *out)
+{
+    config_each(config, print_key, out);
 }
 
 static bool is_same(const struct config *before, const struct config *after,

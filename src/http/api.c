@@ -1,6 +1,7 @@
 #include "http/api.h"
 
 #include "atproto/json.h"
+#include "http/api_view.h"
 #include "http/health.h"
 #include "http/json_out.h"
 
@@ -215,5 +216,6 @@ void api_metrics(struct buffer *out, const struct metrics_snapshot *snapshot)
     append_alerts(out, snapshot);
     json_out_bool(out, ",\"ready\":", dependencies_are_fine(snapshot->dependencies));
     health_append_dependencies(out, snapshot);
-    buffer_append_string(out, "}\n");
+    api_view(out, snapshot);
+    buffer_append_byte(out, '}');
 }

@@ -5,6 +5,7 @@
 
 #include "base/panic.h"
 #include "http/answer.h"
+#include "http/event_feed.h"
 #include "http/request.h"
 #include "http/server_private.h"
 
@@ -19,6 +20,7 @@ enum connection_state {
     CONNECTION_READING,
     CONNECTION_ANSWERING,
     CONNECTION_WRITING,
+    CONNECTION_STREAMING,
     CONNECTION_LINGERING,
     CONNECTION_CLOSING
 };
@@ -38,6 +40,7 @@ struct connection {
     bool has_begun;      /* the deadline is that of a request's head, not of idleness */
     bool is_head;
     bool keep_alive;
+    bool is_last_event; /* the stream ends with what is written now */
     struct request_parser *parser;
     struct response response;
     struct buffer head;
@@ -70,6 +73,7 @@ static uint64_t deadline_ms(const struct connection *connection)
         return limits->answer_timeout_ms;
     case CONNECTION_WRITING:
         return limits->write_timeout_ms;
+    case CONNECTION_STREAMING: /* has none */
     case CONNECTION_LINGERING:
     case CONNECTION_CLOSING:
         break;
@@ -85,7 +89,9 @@ static void arm_deadline(struct connection *connection)
 static void enter_state(struct connection *connection, enum connection_state next)
 {
     connection->state = next;
-    if (next != CONNECTION_CLOSING) {
+    if (next == CONNECTION_STREAMING) {
+        ASSERT(uv_timer_stop(&connection->timer) == 0);
+    } else if (next != CONNECTION_CLOSING) {
         arm_deadline(connection);
     }
 }
@@ -97,7 +103,8 @@ static void on_handle_closed(uv_handle_t *handle)
     if (--connection->open_handles > 0) {
         return;
     }
-    ASSERT(connection->state == CONNECTION_CLOSING && connection->response.answer == NULL);
+    ASSERT(connection->state == CONNECTION_CLOSING && connection->response.answer == NULL &&
+           connection->response.stream == NULL);
     request_parser_destroy(connection->parser);
     buffer_deinit(&connection->response.body);
     buffer_deinit(&connection->head);
@@ -112,6 +119,7 @@ void connection_close(struct connection *connection)
     }
     enter_state(connection, CONNECTION_CLOSING);
     answer_abandon(&connection->response);
+    event_feed_leave(&connection->response);
     list_remove(&connection->node);
     uv_close((uv_handle_t *)&connection->timer, on_handle_closed);
     uv_close((uv_handle_t *)&connection->tcp, on_handle_closed);
@@ -148,6 +156,13 @@ static void on_written(uv_write_t *write, int status)
         connection_close(connection);
         return;
     }
+    if (connection->response.stream != NULL && !connection->is_last_event) {
+        buffer_clear(&connection->response.body);
+        enter_state(connection, CONNECTION_STREAMING);
+        proceed(connection);
+        return;
+    }
+    event_feed_leave(&connection->response);
     response_reset(&connection->response);
     buffer_clear(&connection->head);
     buffer_shrink(&connection->head, HEAD_KEPT);
@@ -172,6 +187,7 @@ static void send_response(struct connection *connection)
 {
     struct response *response = &connection->response;
     count_response(connection);
+    connection->keep_alive = connection->keep_alive && !response->is_endless;
     response_append_head(&connection->head, response, connection->keep_alive);
     uv_buf_t parts[] = {
         uv_buf_init(connection->head.data, (unsigned)connection->head.size),
@@ -193,6 +209,24 @@ static void send_problem(struct connection *connection, int status, const char *
         connection->response.header = "Allow: GET, HEAD\r\n";
     }
     send_response(connection);
+}
+
+/* A client that still reads the event before gets none, or is closed where it was to be the last. */
+static void on_event(struct response *response, bool is_last)
+{
+    struct connection *connection = LIST_ENTRY(response, struct connection, response);
+    uv_buf_t part = uv_buf_init(response->body.data, (unsigned)response->body.size);
+    connection->is_last_event = is_last;
+    if (connection->state != CONNECTION_STREAMING) {
+        if (is_last) {
+            connection_close(connection);
+        }
+        return;
+    }
+    enter_state(connection, CONNECTION_WRITING);
+    if (uv_write(&connection->write, stream_of(connection), &part, 1, on_written) != 0) {
+        connection_close(connection);
+    }
 }
 
 static void on_answered(struct response *response)
@@ -329,6 +363,8 @@ static void proceed(struct connection *connection)
 {
     if (connection->state == CONNECTION_READING) {
         proceed_reading(connection);
+    } else if (connection->response.stream != NULL && connection->has_ended) {
+        connection_close(connection); /* nobody listens any more */
     } else if (connection->state == CONNECTION_LINGERING) {
         connection->input_start = connection->input_end;
         if (connection->has_ended) {
@@ -369,6 +405,7 @@ void connection_open(struct server *server, enum connection_welcome welcome)
     connection->open_handles = HANDLE_COUNT;
     connection->parser = request_parser_create();
     connection->response.on_answered = on_answered;
+    connection->response.on_event = on_event;
     connection->tcp.data = connection;
     connection->timer.data = connection;
     list_append(&server->connections, &connection->node);

@@ -2,7 +2,8 @@
  * Connection: one client; requests one after the other, each with its response, until one side leaves.
  *
  *   READING --request--> ANSWERING --response--> WRITING --keep-alive--> READING
- *                            (may wait)             \--close--> LINGERING -> CLOSING
+ *                            (may wait)           |  ^      \--close--> LINGERING -> CLOSING
+ *                                             STREAMING (the next event)
  *
  * One deadline at a time, that of the state. What the client pipelines waits in the input, and when
  * that is full, in the socket.

@@ -16,7 +16,9 @@ enum {
     IDLE_TIMEOUT_MS = 60000,
     ANSWER_TIMEOUT_MS = 10000,
     WRITE_TIMEOUT_MS = 30000,
+    EVENT_INTERVAL_MS = 1000,
     HEARTBEAT_TIMEOUT_MS = 15000,
+    PART_COUNT = 2,
 };
 
 const struct metrics_snapshot *http_snapshot(struct http *http)
@@ -28,6 +30,7 @@ const struct metrics_snapshot *http_snapshot(struct http *http)
     ASSERT(snapshot->sink.table_count <= SNAPSHOT_TABLES_MAX);
     snapshot->now_us = clock_wall_us();
     snapshot->server = server_counters(http->server);
+    event_feed_count(http->feed, &snapshot->server);
     process_usage_read(&snapshot->process);
     return snapshot;
 }
@@ -49,6 +52,11 @@ static void handle(void *owner, const struct request *request, struct response *
     }
 }
 
+static const struct metrics_snapshot *feed_snapshot(void *owner)
+{
+    return http_snapshot(owner);
+}
+
 static void destroy(struct http *http)
 {
     answer_forget_all(&http->answers);
@@ -56,9 +64,12 @@ static void destroy(struct http *http)
     free(http);
 }
 
-static void on_server_closed(void *owner)
+static void on_part_closed(void *owner)
 {
     struct http *http = owner;
+    if (--http->open_parts > 0) {
+        return;
+    }
     void (*on_closed)(void *) = http->callbacks.on_closed;
     void *http_owner = http->owner;
     destroy(http);
@@ -85,7 +96,9 @@ struct http *http_open(struct uv_loop_s *loop, const struct http_options *option
                        const struct http_callbacks *callbacks, void *owner, struct error *error)
 {
     static const struct server_callbacks server_callbacks = {.handle = handle,
-                                                             .on_closed = on_server_closed};
+                                                             .on_closed = on_part_closed};
+    static const struct event_feed_callbacks feed_callbacks = {.snapshot = feed_snapshot,
+                                                               .on_closed = on_part_closed};
     struct server_limits limits = limits_of(options);
     struct http *http = memory_allocate(sizeof(*http));
     http->callbacks = *callbacks;
@@ -99,6 +112,9 @@ struct http *http_open(struct uv_loop_s *loop, const struct http_options *option
         destroy(http);
         return NULL;
     }
+    http->feed = event_feed_open(loop, or_default(options->event_interval_ms, EVENT_INTERVAL_MS),
+                                 &feed_callbacks, http);
+    http->open_parts = PART_COUNT;
     log_info("http", "listening", LOG_TEXT("address", options->listen),
              LOG_TEXT("token", http->token.secret.size > 0 ? "required" : "none"));
     return http;
@@ -106,13 +122,20 @@ struct http *http_open(struct uv_loop_s *loop, const struct http_options *option
 
 bool http_reload_token(struct http *http, const char *token_file, struct error *error)
 {
-    return token_load(&http->token, token_file, error);
+    if (!token_load(&http->token, token_file, error)) {
+        return false;
+    }
+    if (http->token.secret.size > 0) { /* who listens has to show it anew */
+        event_feed_end(http->feed, "the token was read again");
+    }
+    return true;
 }
 
 void http_close(struct http *http)
 {
     if (!http->is_closing) {
         http->is_closing = true;
+        event_feed_close(http->feed);
         server_close(http->server);
     }
 }

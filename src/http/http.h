@@ -21,6 +21,7 @@
 #include "base/slice.h"
 #include "http/snapshot.h"
 
+struct config;
 struct uv_loop_s;
 struct http;
 struct http_answer;
@@ -40,6 +41,7 @@ struct http_options {
     uint64_t idle_timeout_ms;   /* [60,000] between requests */
     uint64_t answer_timeout_ms; /* [10,000] an answer to come; then 504 */
     uint64_t write_timeout_ms;  /* [30,000] for one response */
+    uint64_t event_interval_ms; /* [1,000] from one event of a stream to the next */
     uint64_t heartbeat_timeout_ms; /* [15,000] a loop that has not turned for this long is dead */
 };
 
@@ -49,6 +51,8 @@ struct http_callbacks {
     /* Asks for the newest `limit` dead letters, newest first: http_answer_add() for each, then once
      * http_answer_end(), at once or later, whatever has become of client and server. */
     void (*dead_letters)(void *owner, unsigned limit, struct http_answer *answer);
+    /* The configuration of now; NULL, or no callback: /api/config is not there. */
+    const struct config *(*config)(void *owner);
     /* Once, last, after http_close(). */
     void (*on_closed)(void *owner);
 };

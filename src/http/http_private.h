@@ -5,12 +5,15 @@
 #define HTTP_HTTP_PRIVATE_H
 
 #include "base/list.h"
+#include "http/event_feed.h"
 #include "http/http.h"
 #include "http/server.h"
 #include "http/token.h"
 
 struct http {
     struct server *server;
+    struct event_feed *feed;
+    unsigned open_parts; /* server and feed, until each is closed */
     struct http_callbacks callbacks;
     void *owner;
     struct token token;

@@ -18,7 +18,8 @@ enum {
 enum header {
     HEADER_OTHER,
     HEADER_HOST,
-    HEADER_AUTHORIZATION
+    HEADER_AUTHORIZATION,
+    HEADER_LAST_EVENT_ID
 };
 
 struct request_parser {
@@ -37,6 +38,7 @@ struct request_parser {
     size_t raw_bytes;
     struct buffer target;
     struct buffer authorization;
+    struct buffer last_event_id;
 };
 
 static struct request_parser *parser_of(llhttp_t *llhttp)
@@ -89,6 +91,9 @@ static enum header header_named(struct slice name)
     if (text_equals_ignoring_case(name, "host")) {
         return HEADER_HOST;
     }
+    if (text_equals_ignoring_case(name, "last-event-id")) {
+        return HEADER_LAST_EVENT_ID;
+    }
     return text_equals_ignoring_case(name, "authorization") ? HEADER_AUTHORIZATION : HEADER_OTHER;
 }
 
@@ -119,6 +124,9 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t size)
     }
     if (parser->header == HEADER_AUTHORIZATION) {
         buffer_append(&parser->authorization, at, size);
+    } else if (parser->header == HEADER_LAST_EVENT_ID &&
+               parser->last_event_id.size + size <= REQUEST_EVENT_ID_MAX) {
+        buffer_append(&parser->last_event_id, at, size);
     }
     return 0;
 }
@@ -183,6 +191,7 @@ void request_parser_destroy(struct request_parser *parser)
     }
     buffer_deinit(&parser->target);
     buffer_deinit(&parser->authorization);
+    buffer_deinit(&parser->last_event_id);
     free(parser);
 }
 
@@ -200,6 +209,7 @@ static void begin_next(struct request_parser *parser)
     parser->raw_bytes = 0;
     buffer_clear(&parser->target);
     buffer_clear(&parser->authorization);
+    buffer_clear(&parser->last_event_id);
 }
 
 /* llhttp 9 also calls a bare LF behind HTTP/1.1 an invalid version. */
@@ -292,6 +302,7 @@ static void fill_request(struct request_parser *parser, struct request *request)
         .path = slice_of(target.data, question),
         .query = slice_skip(target, question < target.size ? question + 1 : question),
         .authorization = buffer_slice(&parser->authorization),
+        .last_event_id = buffer_slice(&parser->last_event_id),
     };
 }
 

@@ -21,6 +21,7 @@ enum {
     REQUEST_TARGET_MAX = 8 * 1024,   /* bytes; then 414 */
     REQUEST_HEADERS_MAX = 16 * 1024, /* bytes of names and values; then 431 */
     REQUEST_HEADER_COUNT_MAX = 100,  /* then 431 */
+    REQUEST_EVENT_ID_MAX = 64,       /* longer ones are none of ours */
 };
 
 struct request {
@@ -30,6 +31,7 @@ struct request {
     struct slice path;          /* "/metrics" */
     struct slice query;         /* after the "?", may be empty */
     struct slice authorization; /* the header's value, empty without */
+    struct slice last_event_id; /* the same, cut at REQUEST_EVENT_ID_MAX */
 };
 
 struct request_fault {

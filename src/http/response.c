@@ -44,6 +44,8 @@ void response_reset(struct response *response)
     response->status = 0;
     response->content_type = NULL;
     response->header = NULL;
+    response->policy = NULL;
+    response->is_endless = false;
 }
 
 void response_begin(struct response *response, int status, const char *content_type)
@@ -82,16 +84,19 @@ void response_append_head(struct buffer *out, const struct response *response, b
     buffer_append_format(out, "HTTP/1.1 %d %s\r\n", response->status,
                          status_text(response->status));
     append_date(out);
-    buffer_append_format(out, "Content-Type: %s\r\nContent-Length: %zu\r\nConnection: %s\r\n",
-                         response->content_type, response->body.size,
-                         keep_alive ? "keep-alive" : "close");
-    buffer_append_string(out,
-                         "Cache-Control: no-store\r\n"
-                         "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
-                         "Cross-Origin-Resource-Policy: same-origin\r\n"
-                         "Referrer-Policy: no-referrer\r\n"
-                         "X-Content-Type-Options: nosniff\r\n"
-                         "X-Frame-Options: DENY\r\n");
+    buffer_append_format(out, "Content-Type: %s\r\n", response->content_type);
+    if (!response->is_endless) {
+        buffer_append_format(out, "Content-Length: %zu\r\n", response->body.size);
+    }
+    buffer_append_format(out, "Connection: %s\r\nContent-Security-Policy: %s\r\n",
+                         keep_alive ? "keep-alive" : "close",
+                         response->policy != NULL ? response->policy
+                                                  : "default-src 'none'; frame-ancestors 'none'");
+    buffer_append_string(out, "Cache-Control: no-store\r\n"
+                              "Cross-Origin-Resource-Policy: same-origin\r\n"
+                              "Referrer-Policy: no-referrer\r\n"
+                              "X-Content-Type-Options: nosniff\r\n"
+                              "X-Frame-Options: DENY\r\n");
     if (response->header != NULL) {
         buffer_append_string(out, response->header);
     }

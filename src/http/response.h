@@ -1,7 +1,7 @@
 /*
  * Response: what a handler fills; the connection sends it.
  *
- *   handler(request, response): a body at once, or response_defer() and the rest later
+ *   handler(request, response): a body at once, or an answer that comes later, or events without end
  *
  * Ownership: embedded in its connection, which may go while an answer is still to come.
  * Threading: the loop's thread only. Sources: RFC 9110; the OWASP list of security headers.
@@ -14,20 +14,28 @@
 #include "base/buffer.h"
 #include "base/list.h"
 
+struct event_stream;
 struct http_answer;
 
 #define CONTENT_TEXT    "text/plain; charset=utf-8"
 #define CONTENT_JSON    "application/json"
+#define CONTENT_HTML    "text/html; charset=utf-8"
+#define CONTENT_EVENTS  "text/event-stream; charset=utf-8"
 #define CONTENT_METRICS "text/plain; version=0.0.4; charset=utf-8"
 
 struct response {
     int status;
     const char *content_type; /* static text, as is `header` */
     const char *header;       /* one more, `Name: value\r\n`; NULL: none */
+    const char *policy;       /* Content-Security-Policy; NULL: nothing at all is allowed */
+    bool is_endless;          /* no length: the body ends with the connection */
     struct buffer body;
     struct http_answer *answer; /* not NULL: the rest comes later */
     /* The answer has come: send. May be called from inside the handler. */
     void (*on_answered)(struct response *response);
+    struct event_stream *stream; /* not NULL: events follow the body */
+    /* `body` holds the next event, or nothing where there was no room for it: send; the last one ends. */
+    void (*on_event)(struct response *response, bool is_last);
 };
 
 /* Forgets all but memory of the usual size. */

@@ -47,6 +47,7 @@ static void serve_api_metrics(struct http *http, const struct request *request,
     (void)request;
     response_begin(response, 200, CONTENT_JSON);
     api_metrics(&response->body, http_snapshot(http));
+    buffer_append_byte(&response->body, '\n');
 }
 
 static void serve_dead_letters(struct http *http, const struct request *request,
@@ -68,6 +69,26 @@ static void serve_dead_letters(struct http *http, const struct request *request,
     http->callbacks.dead_letters(http->owner, (unsigned)limit, answer);
 }
 
+static void serve_config(struct http *http, const struct request *request,
+                         struct response *response)
+{
+    const struct http_callbacks *callbacks = &http->callbacks;
+    const struct config *config = callbacks->config != NULL ? callbacks->config(http->owner) : NULL;
+    (void)request;
+    if (config == NULL) {
+        response_fail(response, 404, "no configuration to show");
+        return;
+    }
+    response_begin(response, 200, CONTENT_JSON);
+    api_config(&response->body, config);
+}
+
+static void serve_events(struct http *http, const struct request *request,
+                         struct response *response)
+{
+    event_feed_join(http->feed, request, response);
+}
+
 static const struct route routes[] = {
     {"/livez", .is_open = true, .handle = serve_livez},
     {"/readyz", .is_open = true, .handle = serve_readyz},
@@ -75,6 +96,8 @@ static const struct route routes[] = {
     {"/ready", .is_open = true, .handle = serve_ready},
     {"/metrics", .is_open = true, .handle = serve_metrics},
     {"/api/metrics", .handle = serve_api_metrics},
+    {"/api/config", .handle = serve_config},
+    {"/api/events/stream", .handle = serve_events},
     {"/api/redis/dead-letters", .handle = serve_dead_letters},
 };
 

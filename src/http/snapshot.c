@@ -68,6 +68,22 @@ bool dependencies_are_fine(const struct snapshot_dependency *dependencies)
     return all;
 }
 
+enum dependency dependency_worst(const struct snapshot_dependency *dependencies)
+{
+    static const unsigned weights[DEPENDENCY_STATE_COUNT] = {
+        [DEPENDENCY_READY] = 0,    [DEPENDENCY_CATCHING_UP] = 1, [DEPENDENCY_STARTING] = 2,
+        [DEPENDENCY_PAUSED] = 3,   [DEPENDENCY_AWAY] = 4,        [DEPENDENCY_MISCONFIGURED] = 5,
+        [DEPENDENCY_DRAINING] = 6,
+    };
+    enum dependency worst = DEPENDENCY_RELAY;
+    for (unsigned i = 1; i < DEPENDENCY_COUNT; i++) {
+        if (weights[dependencies[i].state] > weights[dependencies[worst].state]) {
+            worst = (enum dependency)i;
+        }
+    }
+    return worst;
+}
+
 int64_t ledger_unexplained_intake(const struct snapshot_ledger *ledger)
 {
     return (int64_t)(ledger->received - ledger->appended - ledger->duplicate - ledger->filtered -
@@ -78,6 +94,15 @@ int64_t ledger_unexplained_stream(const struct snapshot_ledger *ledger)
 {
     return (int64_t)(ledger->appended - ledger->committed - ledger->dead_entries - ledger->pending -
                      ledger->undelivered);
+}
+
+uint64_t snapshot_committed(const struct snapshot_sink *sink)
+{
+    uint64_t committed = 0;
+    for (unsigned i = 0; i < EVENT_TYPE_COUNT; i++) {
+        committed += sink->committed_entries[i];
+    }
+    return committed;
 }
 
 uint64_t snapshot_behind_us(const struct metrics_snapshot *snapshot)

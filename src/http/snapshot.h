@@ -19,6 +19,7 @@
 #include "http/snapshot_dependency.h"
 #include "http/snapshot_flow.h"
 #include "http/snapshot_ledger.h"
+#include "http/snapshot_view.h"
 
 enum {
     SNAPSHOT_WORKERS_MAX = 1024
@@ -41,6 +42,7 @@ enum {
 };
 struct snapshot_server {
     uint64_t connections, refused;
+    uint64_t event_streams, skipped_events;  /* skipped: the client still read the one before */
     uint64_t responses[HTTP_STATUS_CLASSES]; /* 1xx to 5xx */
 };
 
@@ -54,6 +56,7 @@ struct metrics_snapshot {
     struct snapshot_stream stream;
     struct snapshot_sink sink;
     struct snapshot_ledger ledger;
+    struct snapshot_view view;
     struct snapshot_reload reload;
     struct snapshot_rates rates;
     unsigned alert_count;

@@ -47,5 +47,7 @@ const char *dependency_state_name(enum dependency_state state);
 bool dependency_is_fine(enum dependency_state state);
 /* Of DEPENDENCY_COUNT of them. */
 bool dependencies_are_fine(const struct snapshot_dependency *dependencies);
+/* The one of DEPENDENCY_COUNT dependencies whose state says most about all; the first where all are ready. */
+enum dependency dependency_worst(const struct snapshot_dependency *dependencies);
 
 #endif

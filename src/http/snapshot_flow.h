@@ -92,6 +92,9 @@ struct snapshot_rates {
     double frames, bytes, appended, committed, ops_written;
 };
 
+/* Entries of all types. */
+uint64_t snapshot_committed(const struct snapshot_sink *sink);
+
 struct snapshot_worker {
     uint64_t heartbeat_age_ms; /* since its loop turned last: liveness */
     uint64_t loop_lag_us;      /* how late its last timer was */

@@ -20,6 +20,12 @@ static void http_on_fill(void *owner, struct metrics_snapshot *snapshot)
     watch_fill(console->watch, snapshot);
 }
 
+static const struct config *http_on_config(void *owner)
+{
+    const struct console *console = owner;
+    return console->sources->config;
+}
+
 /* ---- dead letters --------------------------------------------------------------------------------- */
 
 static void letters_on_letter(void *owner, const struct stream_letter *letter)
@@ -75,6 +81,7 @@ struct console *console_open(struct uv_loop_s *loop, struct watch *watch,
     static const struct http_callbacks http_callbacks = {
         .fill = http_on_fill,
         .dead_letters = http_on_dead_letters,
+        .config = http_on_config,
         .on_closed = http_on_closed,
     };
     struct console *console = memory_allocate(sizeof(*console));

@@ -22,6 +22,7 @@ struct schema_setup;
 
 struct console_sources {
     const struct config *config;
+    const char *process_name;           /* among the consumers of the group */
     const struct worker_stats *workers; /* worker_count of them, then the ingester's */
     unsigned worker_count;
     const struct marks *marks;

@@ -331,6 +331,7 @@ static void start_watch(struct daemon *daemon)
 {
     struct console_sources *sources = &daemon->console_sources;
     sources->config = daemon->config;
+    sources->process_name = daemon->process_name;
     sources->workers = daemon->stats;
     sources->worker_count = daemon_thread_count(daemon);
     sources->marks = &daemon->marks;

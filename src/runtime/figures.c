@@ -5,9 +5,11 @@
 #include "runtime/marks.h"
 #include "runtime/pressure.h"
 #include "runtime/readiness.h"
+#include "runtime/tally.h"
 
 enum {
     LOOK_FRESH_MS = 5000, /* an older look says nothing of now */
+    US_PER_MS = 1000,
     US_PER_SECOND = 1000000,
 };
 
@@ -161,6 +163,60 @@ static void fill_sink(const struct console_sources *sources, struct metrics_snap
     sink->tables[0].rows[ROW_DEAD] = total(sources, COUNTER_DEAD);
 }
 
+static void fill_collections(const struct console_sources *sources,
+                             struct snapshot_collections *collections)
+{
+    struct ingester_figures figures = {0};
+    if (sources->ingester == NULL) {
+        return;
+    }
+    ingester_figures(sources->ingester, &figures);
+    const struct tally *tally = figures.collections;
+    collections->count = tally->used;
+    collections->other = tally->other;
+    for (unsigned i = 0; i < tally->used; i++) {
+        collections->items[i].name = tally->places[i].name;
+        collections->items[i].ops = tally->places[i].count;
+    }
+}
+_Static_assert((int)SNAPSHOT_COLLECTIONS_MAX >= (int)TALLY_PLACES, "each place is shown");
+
+static void fill_letters(const struct dead_letter_count *count, struct snapshot_letters *letters)
+{
+    letters->count = count->kind_count;
+    for (unsigned i = 0; i < count->kind_count; i++) {
+        const struct dead_letter_kind *kind = &count->kinds[i];
+        letters->kinds[i] = (struct snapshot_letter_kind){
+            .letters = kind->letters,
+            .reason = kind->reason,
+            .id = kind->id,
+            .seq = kind->seq,
+            .time = kind->time,
+            .type = kind->type,
+            .collection = kind->collection,
+            .error = kind->error,
+            .data = kind->data,
+        };
+    }
+}
+_Static_assert((int)SNAPSHOT_LETTER_KINDS_MAX >= (int)DEAD_LETTER_KINDS_MAX,
+               "each reason is shown");
+
+static void fill_view(const struct console_sources *sources, struct snapshot_view *view)
+{
+    const struct config *config = sources->config;
+    view->process = sources->process_name;
+    view->thresholds = (struct snapshot_thresholds){
+        .depth_warning = config->alerts.depth_warning,
+        .depth_critical = config->alerts.depth_critical,
+        .max_backlog = config->stream.max_backlog,
+        .lag_warning_us = config->alerts.lag_warning_ms * US_PER_MS,
+        .max_letters = config->stream.dead_letter_max,
+    };
+    fill_collections(sources, &view->collections);
+    fill_letters(&sources->letters, &view->letters);
+}
+
 void figures_fill(const struct console_sources *sources, struct metrics_snapshot *snapshot)
 {
     snapshot->version = STANDPIPE_VERSION;
@@ -170,4 +226,5 @@ void figures_fill(const struct console_sources *sources, struct metrics_snapshot
     fill_ledger(sources, snapshot);
     fill_workers(sources, snapshot);
     fill_sink(sources, snapshot);
+    fill_view(sources, &snapshot->view);
 }

@@ -29,7 +29,7 @@ static void fill(void *owner, struct metrics_snapshot *snapshot)
     struct site *site = owner;
     site->fills++;
     snapshot->version = "0.0.0";
-    snapshot->worker_count = 1;
+    snapshot->worker_count = site->workers > 0 ? site->workers : 1;
     for (unsigned i = 0; i < DEPENDENCY_COUNT; i++) {
         snapshot->dependencies[i].state = DEPENDENCY_READY;
     }

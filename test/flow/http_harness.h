@@ -25,6 +25,7 @@ struct site {
     unsigned limit;             /* of the last time */
     struct http_answer *answer; /* of the last time, still to come */
     bool answers_at_once;
+    unsigned workers; /* that pages speak of; 0: one */
 };
 
 struct client {

@@ -213,6 +213,19 @@ static void api_metrics_is_what_the_contract_says(void **state)
                        "\"why\":\"\",\"time\":\"2026-01-01T00:00:00.000Z\",\"changes\":[{\"key\":"
                        "\"log.level\"}]}");
     expect_text(&body, "\"ready\":true,\"dependencies\":{\"relay\":{\"ready\":true,");
+    expect_text(&body,
+                ",\"consumer\":\"host-0\",\"received\":1001,\"committed\":77,\"state\":{"
+                "\"dependency\":null,"
+                "\"state\":\"ready\",\"reason\":\"\",\"since\":\"2025-12-31T23:59:59.000Z\"}");
+    expect_text(&body, "\"thresholds\":{\"depthWarning\":100,\"depthCritical\":250,"
+                       "\"maxBacklog\":500,\"lagWarningSeconds\":60.000,\"maxDeadLetters\":1000}");
+    expect_text(&body,
+                "\"collections\":{\"items\":[{\"collection\":\"app.bsky.feed.like\",\"ops\":7}"
+                "],\"other\":3}");
+    expect_text(&body,
+                "\"deadLetters\":[{\"reason\":\"bad path\",\"letters\":12,\"newest\":{"
+                "\"id\":\"9\",\"seq\":\"77\",\"time\":null,\"type\":\"commit\","
+                "\"collection\":\"\",\"error\":\"22P02: because\",\"data\":\"{\\\"n\\\":1}\"}}]");
     buffer_deinit(&body);
 }
 
@@ -243,6 +256,25 @@ static void what_the_api_does_not_know_is_null(void **state)
     expect_text(&body, "\"workers\":[],");
     expect_text(&body, "\"time\":null,\"changes\":[]}");
     expect_text(&body, "\"alerts\":[],");
+    expect_text(&body, "\"state\":{\"dependency\":\"relay\",\"state\":\"starting\"");
+    expect_text(&body, "\"deadLetters\":[");
+    buffer_deinit(&body);
+}
+
+static void the_state_of_all_is_that_of_the_worst(void **state)
+{
+    (void)state;
+    struct buffer body = {0};
+    struct metrics_snapshot *snapshot = sample_snapshot();
+    snapshot->dependencies[DEPENDENCY_BACKLOG].state = DEPENDENCY_CATCHING_UP;
+    assert_int_equal(dependency_worst(snapshot->dependencies), DEPENDENCY_BACKLOG);
+    snapshot->dependencies[DEPENDENCY_POSTGRES].state = DEPENDENCY_MISCONFIGURED;
+    snapshot->dependencies[DEPENDENCY_REDIS].state = DEPENDENCY_AWAY;
+    (void)snprintf(snapshot->dependencies[DEPENDENCY_POSTGRES].reason, SNAPSHOT_REASON_SIZE, "why");
+    api_metrics(&body, snapshot);
+    expect_json(&body);
+    expect_text(&body, "\"state\":{\"dependency\":\"postgres\",\"state\":\"misconfigured\","
+                       "\"reason\":\"why\",\"since\":\"2025-12-31T23:59:59.000Z\"}");
     buffer_deinit(&body);
 }
 
@@ -282,6 +314,7 @@ int main(void)
         cmocka_unit_test(api_metrics_is_what_the_contract_says),
         cmocka_unit_test(what_the_api_does_not_know_is_null),
         cmocka_unit_test(the_api_lists_the_alerts_that_are_active_the_worst_first),
+        cmocka_unit_test(the_state_of_all_is_that_of_the_worst),
         cmocka_unit_test(an_imbalance_of_the_ledger_is_told_with_its_sign),
         cmocka_unit_test(the_process_knows_itself),
     };

@@ -114,6 +114,28 @@ static void fill_alerts(void)
         (struct snapshot_alert){"lag", ALERT_CRITICAL, NOW_US - 2000000, "it \"is\" late"};
 }
 
+static void fill_view(void)
+{
+    struct snapshot_view *view = &snapshot.view;
+    view->process = "host-0";
+    view->thresholds = (struct snapshot_thresholds){100, 250, 500, 60000000, 1000};
+    view->collections.count = 1;
+    view->collections.items[0].name = "app.bsky.feed.like";
+    view->collections.items[0].ops = 7;
+    view->collections.other = 3;
+    view->letters.count = 1;
+    view->letters.kinds[0] = (struct snapshot_letter_kind){
+        .letters = 12,
+        .reason = "bad path",
+        .id = "9",
+        .seq = "77",
+        .type = "commit",
+        .collection = "",
+        .error = "22P02: because",
+        .data = "{\"n\":1}",
+    };
+}
+
 struct metrics_snapshot *sample_snapshot(void)
 {
     (void)sample_empty();
@@ -130,6 +152,7 @@ struct metrics_snapshot *sample_snapshot(void)
     snapshot.started_us = NOW_US - 5000000;
     snapshot.rates = (struct snapshot_rates){250.5, 1000000, 240, 239, 260};
     fill_alerts();
+    fill_view();
     snapshot.reload.success_us = NOW_US - 5000000;
     snapshot.worker_count = WORKERS;
     for (unsigned i = 0; i < WORKERS; i++) {

@@ -1,0 +1,240 @@
+/* Server-sent events over real sockets: what a stream is made of, who gets one, and how it ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "flow/http_harness.h"
+#include "http/event_feed.h"
+
+#define STREAM       "/api/events/stream"
+#define EVENT        "\nevent: metrics\ndata: {\"eventsProcessed\":"
+#define FAST         (&(struct http_options){.event_interval_ms = 5})
+#define FAST_AND_FEW (&(struct http_options){.event_interval_ms = 5, .write_timeout_ms = 100})
+
+static void listen_to(struct client *client, struct site *site, const char *request)
+{
+    client_open(client, site);
+    client_send_text(client, request);
+}
+
+static void a_stream_begins_with_the_history_and_goes_on_with_the_figures(void **state)
+{
+    (void)state;
+    struct site site;
+    struct client client;
+    site_open(&site, FAST);
+    listen_to(&client, &site, GET(STREAM));
+    client_wait_for(&client, EVENT, 3);
+    assert_true(client_has(&client, "HTTP/1.1 200 OK\r\n"));
+    assert_true(client_has(&client, "\r\nContent-Type: text/event-stream; charset=utf-8\r\n"));
+    assert_true(client_has(&client, "\r\nConnection: close\r\n"));
+    assert_false(client_has(&client, "Content-Length"));
+    assert_true(
+        client_has(&client, "\r\n\r\nretry: 2000\n\nevent: history\ndata: {\"isWhole\":true,"));
+    assert_int_equal(client_count(&client, "\nid: "), client_count(&client, EVENT));
+    client_close(&client);
+    site_close(&site);
+}
+
+/* The id of the last whole event that came, as a request that names it. */
+static void ask_again(const struct client *before, char *request, size_t size)
+{
+    const char *next = before->got.data;
+    const char *limit = next + before->got.size;
+    struct slice id = {0};
+    while ((next = memmem(next, (size_t)(limit - next), "\nid: ", 5)) != NULL) {
+        next += 5;
+        const char *end = memchr(next, '\n', (size_t)(limit - next));
+        if (end != NULL) {
+            id = slice_of(next, (size_t)(end - next));
+        }
+    }
+    assert_true(id.size > 0);
+    (void)snprintf(request, size,
+                   "GET " STREAM " HTTP/1.1\r\nHost: x\r\nLast-Event-ID: %.*s\r\n\r\n",
+                   SLICE_ARGS(id));
+}
+
+static void who_comes_back_gets_only_what_was_missed(void **state)
+{
+    (void)state;
+    char request[256];
+    struct site site;
+    struct client client;
+    struct client again;
+    site_open(&site, FAST);
+    listen_to(&client, &site, GET(STREAM));
+    client_wait_for(&client, EVENT, 3);
+    ask_again(&client, request, sizeof(request));
+    listen_to(&again, &site, request);
+    client_wait_for(&again, EVENT, 1);
+    assert_true(client_has(&again, "event: history\ndata: {\"isWhole\":false,"));
+    client_close(&again);
+    listen_to(&again, &site, "GET " STREAM " HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 12-34\r\n\r\n");
+    client_wait_for(&again, EVENT, 1);
+    assert_true(client_has(&again, "{\"isWhole\":true,\"points\":[["));
+    client_close(&again);
+    client_close(&client);
+    site_close(&site);
+}
+
+static void a_stream_of_rare_events_is_kept_alive_by_comments(void **state)
+{
+    (void)state;
+    struct site site;
+    struct client client;
+    site_open(&site, FAST);
+    listen_to(&client, &site, GET(STREAM "?interval=60"));
+    client_wait_for(&client, ": alive\n\n", 3);
+    assert_int_equal(client_count(&client, EVENT), 1);
+    client_wait_for(&client, EVENT, 2);
+    client_close(&client);
+    site_close(&site);
+}
+
+static void expect(struct site *site, const char *request, const char *status)
+{
+    struct buffer got = site_ask(site, request);
+    assert_non_null(strstr(got.data, status));
+    buffer_deinit(&got);
+}
+
+static void an_interval_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    struct site site;
+    site_open(&site, FAST);
+    expect(&site, LAST(STREAM "?interval=0"), "HTTP/1.1 400 ");
+    expect(&site, LAST(STREAM "?interval=61"), "HTTP/1.1 400 ");
+    expect(&site, LAST(STREAM "?interval=x"), "HTTP/1.1 400 ");
+    site_close(&site);
+}
+
+static void head_says_what_would_come_and_ends(void **state)
+{
+    (void)state;
+    struct site site;
+    site_open(&site, FAST);
+    struct buffer got = site_ask(&site, "HEAD " STREAM " HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_non_null(strstr(got.data, "\r\nContent-Type: text/event-stream; charset=utf-8\r\n"));
+    assert_string_equal(strstr(got.data, "\r\n\r\n"), "\r\n\r\n");
+    buffer_deinit(&got);
+    site_close(&site);
+}
+
+static void only_so_many_may_listen_and_a_place_is_free_again_when_one_leaves(void **state)
+{
+    (void)state;
+    struct site site;
+    struct client clients[EVENT_STREAMS_MAX];
+    site_open(&site, FAST);
+    for (unsigned i = 0; i < EVENT_STREAMS_MAX; i++) {
+        listen_to(&clients[i], &site, GET(STREAM));
+        client_wait_for(&clients[i], EVENT, 1);
+    }
+    expect(&site, LAST(STREAM), "HTTP/1.1 503 ");
+    client_close(&clients[0]);
+    struct client late;
+    uint64_t deadline = clock_monotonic_ms() + SITE_PATIENCE_MS;
+    do { /* until the server has seen it go */
+        assert_true(clock_monotonic_ms() < deadline);
+        listen_to(&late, &site, GET(STREAM));
+        client_wait_for(&late, "\r\n\r\n", 1);
+        if (client_has(&late, " 200 OK")) {
+            break;
+        }
+        client_close(&late);
+    } while (true);
+    client_close(&late);
+    for (unsigned i = 1; i < EVENT_STREAMS_MAX; i++) {
+        client_close(&clients[i]);
+    }
+    site_close(&site);
+}
+
+static void a_client_that_does_not_read_is_dropped_and_the_others_go_on(void **state)
+{
+    (void)state;
+    struct site site;
+    struct client slow;
+    struct client quick;
+    site_open(&site, FAST_AND_FEW);
+    site.workers = SNAPSHOT_WORKERS_MAX; /* events of more than 100 KiB */
+    listen_to(&slow, &site, GET(STREAM));
+    listen_to(&quick, &site, GET(STREAM));
+    client_wait_for(&quick, EVENT, 1);
+    struct buffer page = {0};
+    uint64_t deadline = clock_monotonic_ms() + SITE_PATIENCE_MS;
+    do {
+        assert_true(clock_monotonic_ms() < deadline);
+        buffer_clear(&quick.got);
+        client_wait_for(&quick, EVENT, 1);
+        buffer_deinit(&page);
+        page = site_ask(&site, LAST("/metrics"));
+    } while (strstr(page.data, "\nstandpipe_http_event_streams 1\n") == NULL);
+    assert_null(strstr(page.data, "\nstandpipe_http_skipped_events_total 0\n"));
+    buffer_deinit(&page);
+    buffer_clear(&quick.got);
+    client_wait_for(&quick, EVENT, 2);
+    client_close(&quick);
+    client_close(&slow);
+    site_close(&site);
+}
+
+static void a_server_that_closes_says_so_to_who_listens(void **state)
+{
+    (void)state;
+    struct site site;
+    struct client client;
+    site_open(&site, FAST);
+    listen_to(&client, &site, GET(STREAM));
+    client_wait_for(&client, EVENT, 2);
+    http_close(site.http);
+    client_wait_for(&client, "event: end\ndata: {\"reason\":\"the process is stopping\"}\n\n", 1);
+    client_wait_end(&client);
+    client_close(&client);
+    while (!site.is_closed) {
+        site_pump(&site);
+    }
+    assert_int_equal(uv_loop_close(&site.loop), 0);
+}
+
+static void a_client_that_stops_sending_is_no_listener_any_more(void **state)
+{
+    (void)state;
+    struct site site;
+    struct client client;
+    site_open(&site, FAST);
+    listen_to(&client, &site, GET(STREAM) GET("/livez"));
+    client_wait_for(&client, EVENT, 2);
+    assert_false(
+        client_has(&client, "alive\",\"loops")); /* what is pipelined behind waits for ever */
+    assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
+    client_wait_end(&client);
+    client_close(&client);
+    site_close(&site);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stream_begins_with_the_history_and_goes_on_with_the_figures),
+        cmocka_unit_test(who_comes_back_gets_only_what_was_missed),
+        cmocka_unit_test(a_stream_of_rare_events_is_kept_alive_by_comments),
+        cmocka_unit_test(an_interval_that_is_none_is_refused),
+        cmocka_unit_test(head_says_what_would_come_and_ends),
+        cmocka_unit_test(only_so_many_may_listen_and_a_place_is_free_again_when_one_leaves),
+        cmocka_unit_test(a_client_that_does_not_read_is_dropped_and_the_others_go_on),
+        cmocka_unit_test(a_server_that_closes_says_so_to_who_listens),
+        cmocka_unit_test(a_client_that_stops_sending_is_no_listener_any_more),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
