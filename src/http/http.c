@@ -61,6 +61,7 @@ static void destroy(struct http *http)
 {
     answer_forget_all(&http->answers);
     token_deinit(&http->token);
+    page_deinit(&http->page);
     free(http);
 }
 
@@ -105,6 +106,7 @@ struct http *http_open(struct uv_loop_s *loop, const struct http_options *option
     http->owner = owner;
     http->heartbeat_timeout_ms = or_default(options->heartbeat_timeout_ms, HEARTBEAT_TIMEOUT_MS);
     list_init(&http->answers);
+    page_init(&http->page);
     if (token_load(&http->token, options->token_file, error)) {
         http->server = server_open(loop, options->listen, &limits, &server_callbacks, http, error);
     }

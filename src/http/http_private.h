@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "http/event_feed.h"
 #include "http/http.h"
+#include "http/page.h"
 #include "http/server.h"
 #include "http/token.h"
 
@@ -17,6 +18,7 @@ struct http {
     struct http_callbacks callbacks;
     void *owner;
     struct token token;
+    struct page page;
     struct list answers; /* that are still to come */
     uint64_t heartbeat_timeout_ms;
     bool is_closing;

@@ -7,6 +7,15 @@
 #include "http/http_private.h"
 #include "http/metrics.h"
 
+/* Open to all: it holds no figure, and asks for the token itself. */
+static void serve_page(struct http *http, const struct request *request, struct response *response)
+{
+    (void)request;
+    response_begin(response, 200, CONTENT_HTML);
+    response->policy = http->page.policy.data;
+    buffer_append_slice(&response->body, buffer_slice(&http->page.html));
+}
+
 static void serve_livez(struct http *http, const struct request *request, struct response *response)
 {
     (void)request;
@@ -90,6 +99,7 @@ static void serve_events(struct http *http, const struct request *request,
 }
 
 static const struct route routes[] = {
+    {"/", .is_open = true, .handle = serve_page},
     {"/livez", .is_open = true, .handle = serve_livez},
     {"/readyz", .is_open = true, .handle = serve_readyz},
     {"/health", .is_open = true, .handle = serve_health},

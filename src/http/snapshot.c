@@ -77,7 +77,10 @@ enum dependency dependency_worst(const struct snapshot_dependency *dependencies)
     };
     enum dependency worst = DEPENDENCY_RELAY;
     for (unsigned i = 1; i < DEPENDENCY_COUNT; i++) {
-        if (weights[dependencies[i].state] > weights[dependencies[worst].state]) {
+        enum dependency_state state = dependencies[i].state;
+        /* The relay is paused for what stands behind it: that says more. */
+        if (weights[state] > weights[dependencies[worst].state] ||
+            (state == DEPENDENCY_PAUSED && dependencies[worst].state == state)) {
             worst = (enum dependency)i;
         }
     }

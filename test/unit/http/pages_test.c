@@ -257,7 +257,7 @@ static void what_the_api_does_not_know_is_null(void **state)
     expect_text(&body, "\"time\":null,\"changes\":[]}");
     expect_text(&body, "\"alerts\":[],");
     expect_text(&body, "\"state\":{\"dependency\":\"relay\",\"state\":\"starting\"");
-    expect_text(&body, "\"deadLetters\":[");
+    expect_text(&body, "\"deadLetters\":[]}");
     buffer_deinit(&body);
 }
 

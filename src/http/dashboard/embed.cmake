@@ -1,0 +1,15 @@
+# Writes C arrays of files: cmake -DOUT=<file.c> -DFILES="name=path;name=path" -P embed.cmake
+# Plain CMake, so that a build needs neither Node nor Python.
+set(text "/* Made by src/http/dashboard/embed.cmake out of the files beside it. */\n#include \"http/page.h\"\n")
+foreach(pair IN LISTS FILES)
+    string(REPLACE "=" ";" pair "${pair}")
+    list(GET pair 0 name)
+    list(GET pair 1 path)
+    file(READ "${path}" bytes HEX)
+    string(LENGTH "${bytes}" digits)
+    math(EXPR size "${digits} / 2")
+    string(REGEX REPLACE "(................................)" "\\1\n" bytes "${bytes}")
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+    string(APPEND text "\nconst unsigned char page_${name}[] = {\n${bytes}\n};\nconst size_t page_${name}_size = ${size};\n")
+endforeach()
+file(WRITE "${OUT}" "${text}")
