@@ -7,10 +7,10 @@
 #include "base/panic.h"
 #include "base/slice.h"
 
-static void append_hash(struct buffer *out, struct sha256 *sha256, struct slice text)
+static void append_hash(struct buffer *out, struct slice text)
 {
     uint8_t digest[SHA256_SIZE];
-    sha256_digest(sha256, text, digest);
+    sha256_digest(text, digest);
     buffer_append_string(out, "'sha256-");
     base64_append(out, slice_of(digest, sizeof(digest)));
     buffer_append_string(out, "='"); /* 32 bytes leave one character of padding */
@@ -30,16 +30,13 @@ static struct slice put_in(struct buffer *out, struct slice html, const char *ma
 
 static void build_policy(struct buffer *policy, struct slice css, struct slice js)
 {
-    struct sha256 sha256;
-    sha256_init(&sha256);
     buffer_append_string(policy,
                          "default-src 'none'; connect-src 'self'; img-src data:; style-src ");
-    append_hash(policy, &sha256, css);
+    append_hash(policy, css);
     buffer_append_string(policy, "; script-src ");
-    append_hash(policy, &sha256, js);
+    append_hash(policy, js);
     buffer_append_string(policy, "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
     buffer_append_byte(policy, '\0');
-    sha256_deinit(&sha256);
 }
 
 void page_init(struct page *page)

@@ -1,11 +1,13 @@
 """Each bench yields (name, figures). Events are frames; CPU is user and system time together."""
 import os
+import statistics
 import subprocess
 import time
 from contextlib import contextmanager
 
 import psycopg
 
+import web
 from stage import clean_environment, wait_queued
 from usage import Usage, medians, rss_bytes, slope
 
@@ -199,6 +201,30 @@ def idle(stage, _arguments):
     yield "idle", found
 
 
+def http(stage, arguments):
+    """Windows of a quiet daemon and of one that is scraped or attacked take turns in one run at full load."""
+    setup = stage.fresh("--file", stage.frames(100))
+    daemon = setup.run("bench", relay__cursor="oldest")
+    setup.wait_drained(100)
+    cost_ms = web.scrape_cost_ms(daemon)
+    assert daemon.terminate() == 0
+
+    setup = stage.fresh("--generate", 0, "--base-time", 0)
+    daemon = setup.run("bench", relay__cursor="live")
+    wait_queued(setup, daemon, 1)
+    sample(setup, daemon, WARM_SECONDS)
+    rates = web.windows(setup, daemon, arguments.runs)
+    assert daemon.terminate() == 0
+    quiet = statistics.median(rates["quiet"])
+    yield "http", {
+        "scrape_cpu_ms": round(cost_ms, 3),
+        "scrape_a_second_percent_of_a_core": round(cost_ms / 10, 3),
+        "events_per_second_quiet": round(quiet),
+        "noise_percent": round(100 * (max(rates["quiet"]) - min(rates["quiet"])) / quiet, 1),
+        "ratio_to_quiet": {name: round(statistics.median(found) / quiet, 3) for name, found in rates.items()},
+    }
+
+
 BENCHES = {
     "decode": decode,
     "ingest": phases(["ingest"]),
@@ -207,4 +233,5 @@ BENCHES = {
     "latency": latency,
     "idle": idle,
     "steady": steady,
+    "http": http,
 }

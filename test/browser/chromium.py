@@ -57,9 +57,9 @@ class Chromium:
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        self.close()
 
-    def stop(self):
+    def close(self):
         if self.process.poll() is None:
             self.process.terminate()
             try:

@@ -24,10 +24,10 @@ def program(name):
 
 
 @contextlib.contextmanager
-def playground():
-    """Yields a running daemon (harness.daemon.Daemon); `.setup` has its services."""
+def playground(rate=RATE, **settings):
+    """Yields a running daemon (harness.daemon.Daemon); `.setup` has its services, `settings` are as Setup.run() has them."""
     # Its events are of now, so that lag means what it says.
-    arguments = ["--generate", 0, "--rate", RATE, "--base-time", 0, "--repos", 200]
+    arguments = ["--generate", 0, "--rate", rate, "--base-time", 0, "--repos", 200]
     folder = Path(tempfile.mkdtemp(prefix="standpipe-pictures-"))
     folder.chmod(0o755)
     cluster = PostgresCluster(folder / "pg", {"fsync": "off"}).initdb().start()
@@ -36,7 +36,7 @@ def playground():
     relay = Relay(program("standpipe-relay"), folder, *arguments).start()
     setup = Setup(program("standpipe"), folder, redis, Database(cluster, "pictures"), relay)
     try:
-        yield setup.run(relay__cursor="oldest").wait_ready()
+        yield setup.run(relay__cursor="oldest", **settings).wait_ready()
     finally:
         setup.stop()
         relay.stop()

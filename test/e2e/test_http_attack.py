@@ -1,0 +1,70 @@
+"""HTTP under attack while events flow: the ingest does not stop, and who is polite is still served."""
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.process import clean_environment
+from harness.relay import Relay
+from harness.waiting import wait_until
+
+ATTACKER = Path(__file__).resolve().parent / "harness" / "attacker.py"
+SECONDS = 6
+HELD = {"slowloris": 400, "flood": 10_000, "pipeline": 20, "oversize": 100, "readers": 60}
+
+
+@pytest.fixture
+def daemon(setup, relay_program, folder):
+    setup.relay = Relay(relay_program, folder, "--generate", 0, "--rate", 300, "--base-time", 0).start()
+    yield setup.run(relay__cursor="live").wait_ready()
+    setup.relay.stop()
+
+
+def port_of(daemon):
+    return daemon.settings["http.listen"].rpartition(":")[2]
+
+
+def attack(daemon, kind):
+    command = [sys.executable, ATTACKER, kind, port_of(daemon), str(SECONDS), str(HELD[kind])]
+    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, env=clean_environment())
+
+
+@pytest.mark.parametrize("kind", list(HELD))
+def test_events_flow_on_and_pages_are_there_again_afterwards(setup, daemon, kind):
+    attacker = attack(daemon, kind)
+    sequences = [setup.queued()]
+    while attacker.poll() is None:
+        time.sleep(0.5)  # the period that is looked at, not a wait
+        sequences.append(setup.queued())
+        daemon.process.check_alive()
+    figures = json.loads(attacker.stdout.read())
+    assert figures["opened"] >= HELD[kind], figures
+    still = sum(after == before for before, after in zip(sequences, sequences[1:]))
+    assert still <= len(sequences) // 4, f"the ingest stood still: {sequences}"
+    wait_until(lambda: daemon.get("/livez")[0] == 200, "a page is served again", 30, [daemon.process])
+    metrics = daemon.metrics()
+    assert metrics["standpipe_http_connections"] <= 128 + 32
+    if kind == "flood":
+        assert figures["refused_with_503"] > 0, figures  # told, and not just cut off
+        assert metrics["standpipe_http_refused_connections_total"] > 1000
+    if kind == "oversize":
+        assert metrics['standpipe_http_responses_total{status="4xx"}'] > 100
+    # Everything that was taken is there, and the daemon stops as it should.
+    assert daemon.terminate() == 0
+    assert setup.database.scalar("SELECT count(*) FROM standpipe_records") > 0
+
+
+def test_a_flood_costs_no_memory_that_stays(setup, daemon):
+    def resident():
+        return daemon.metrics()["process_resident_memory_bytes"]
+
+    before = resident()
+    attacker = attack(daemon, "flood")
+    attacker.wait(SECONDS + 60)
+    attacker.stdout.close()
+    wait_until(lambda: daemon.get("/metrics")[0] == 200, "a page is served again", 30, [daemon.process])
+    assert resident() - before < 64 * 1024 * 1024
+    assert daemon.terminate() == 0
