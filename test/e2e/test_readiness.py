@@ -56,6 +56,10 @@ def test_metrics_tell_where_the_events_went(setup, start_relay, folder):
     metrics = daemon.metrics()
     assert any(name.startswith("standpipe_build_info") for name in metrics)
     assert all(name.startswith(("standpipe_", "process_")) for name in metrics)
-    ledger = daemon.api()["ledger"]
-    assert ledger["appended"] == 50
+    wait_until(  # the ledger is as of the last look at Redis, which is up to a second old
+        lambda: daemon.api()["ledger"]["appended"] == 50,
+        lambda: f"50 are appended ({daemon.api()['ledger']})",
+        20,
+        [daemon.process],
+    )
     assert daemon.terminate() == 0
