@@ -16,7 +16,8 @@ static bool check_authorities(const struct config *config, struct buffer *found,
 static bool check_schema(const struct config *config, struct buffer *found, struct error *error)
 {
     const struct migrations_options options = {.conninfo = config->postgres.url,
-                                               .schema = config->postgres.schema};
+                                               .schema = config->postgres.schema,
+                                               .tables = config->tables};
     return migrations_run(&options, found, error);
 }
 

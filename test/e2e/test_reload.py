@@ -2,6 +2,7 @@
 import json
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from harness.process import free_port
 from harness.redis_server import RedisServer
 from harness.waiting import wait_until
 
+TABLES = Path(__file__).resolve().parents[2] / "conf" / "tables.conf"
 KEY, GROUP = "firehose:events", "firehose-processors"
 SUCCESS = "standpipe_config_last_reload_successful"
 
@@ -224,6 +226,23 @@ def test_another_database_gets_its_schema_and_all_that_is_not_acknowledged(setup
         assert second.query("SELECT max(committed) FROM standpipe_cursor")[0][0] == generated.last_sequence
     finally:
         cluster.drop_database("reloaded")
+
+
+def test_a_typed_table_that_is_described_anew_is_there_after_the_reload(setup, daemon, folder, generated):
+    tables = folder / "tables.conf"
+    shipped = TABLES.read_text()
+    tables.write_text(shipped + "[entries]\ncollection = com.example.entry\ntitle = text title\n")
+    verdict = daemon.reload(postgres__tables_file=tables)
+    assert changes(verdict) == {"postgres.tables_file": "reconnect"}
+    assert setup.database.has("standpipe_entries")
+    tables.write_text(tables.read_text() + "[others]\ncollection = com.example.other\ntitle = text title\n")
+    assert changes(daemon.reload()) == {"postgres.tables_file": "reconnect"}  # the same name, other content
+    assert setup.database.has("standpipe_others")
+    tables.write_text("[entries]\ncollection = no collection\n")
+    assert_refused(daemon, daemon.reload(), "tables.conf")
+    tables.write_text(shipped)  # a table with rows in it is not dropped by the way
+    assert_refused(daemon, daemon.reload(), "schema:", "no longer described")
+    assert_the_end_is_right(setup, daemon, generated)
 
 
 def test_http_moves_to_another_port_and_the_old_one_closes(setup, daemon, generated):
