@@ -47,7 +47,7 @@ struct redis {
     struct error url_error; /* ERROR_NONE where the URL is good */
     char *client_name;
     char object[OBJECT_SIZE]; /* for the log */
-    uint64_t connect_timeout_ms, reply_timeout_ms;
+    uint64_t connect_timeout_ms, reply_timeout_ms, refused_wait_ms;
     struct redis_callbacks callbacks;
     void *owner;
 
@@ -138,7 +138,7 @@ void redis_close(struct redis *redis)
 static void back_off(struct redis *redis, const struct error *error)
 {
     bool is_refused = error->kind == ERROR_REFUSED || error->kind == ERROR_USAGE;
-    uint64_t wait_ms = is_refused ? REFUSED_BACKOFF_MS : backoff_next_ms(&redis->backoff);
+    uint64_t wait_ms = is_refused ? redis->refused_wait_ms : backoff_next_ms(&redis->backoff);
     enter_state(redis, REDIS_BACKOFF);
     start_timer(redis, wait_ms);
     redis_outage_note_lost(&redis->absence, redis->client_name, error, wait_ms);
@@ -536,6 +536,8 @@ struct redis *redis_open(struct uv_loop_s *loop, const struct redis_options *opt
     redis->loop = loop;
     redis->client_name = memory_copy_string(options->client_name);
     redis->connect_timeout_ms = options->connect_timeout_ms;
+    redis->refused_wait_ms =
+        options->refused_wait_ms > 0 ? options->refused_wait_ms : REFUSED_BACKOFF_MS;
     redis->reply_timeout_ms = options->reply_timeout_ms;
     redis->callbacks = *callbacks;
     redis->owner = owner;

@@ -29,6 +29,7 @@ struct redis_options {
     const char *client_name; /* CLIENT SETNAME; copied; also the log's object `redis[name]` */
     uint64_t connect_timeout_ms;
     uint64_t reply_timeout_ms; /* must exceed any BLOCK used on this connection */
+    uint64_t refused_wait_ms;  /* what only a human can mend is tried again after it; 0: 30,000 */
 };
 
 struct redis_callbacks {

@@ -348,6 +348,9 @@ static void on_memory(void *owner, struct redisReply *reply)
 {
     struct stream_monitor *monitor = owner;
     struct slice info = reply_text(reply);
+    if (info.size == 0 || reply_is_error(reply)) {
+        return; /* what was known stays: a guard that is lost with one answer is none */
+    }
     monitor->depth.used_memory = info_number(info, "used_memory:");
     monitor->depth.max_memory = info_number(info, "maxmemory:");
     read_policy(&monitor->depth, info);

@@ -13,70 +13,24 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "flow/letters_harness.h"
 #include "flow/sink_postgres.h"
 #include "flow/stream_server.h"
-#include "runtime/dead_letter_courier.h"
-#include "sink/migrations.h"
 #include "stream/dead_letter_mirror.h"
 #include <hiredis/hiredis.h>
 #include <uv.h>
 
-#define KEY    "letters"
-#define HASH   KEY ":mirrored"
-#define GROUP  "standpipe-courier"
-#define HOST   "relay.test"
-#define ORIGIN "7-40"
-
 enum {
-    LEASE_MS = 200,
     KILLS = 25,
     LETTERS = KILLS * 10
 };
 
-struct rig {
-    uv_loop_t loop;
-    struct config config;
-    struct dead_letter_courier *courier;
-    struct dead_letter_depth depth;
-    struct dead_letter_count count;
-    bool is_closed;
-};
-
 /* ---- the courier ---- */
-
-static void on_counted(void *owner, const struct dead_letter_depth *depth,
-                       const struct dead_letter_count *count)
-{
-    struct rig *rig = owner;
-    rig->depth = *depth;
-    rig->count = *count;
-}
-
-static void on_closed(void *owner)
-{
-    struct rig *rig = owner;
-    rig->is_closed = true;
-}
-
-static char *text_of(const char *text)
-{
-    return (char *)(uintptr_t)text; /* the configuration owns its texts; here nobody frees them */
-}
 
 static void open_courier(struct rig *rig, const char *name)
 {
-    static const struct dead_letter_courier_callbacks callbacks = {.on_counted = on_counted,
-                                                                   .on_closed = on_closed};
-    *rig = (struct rig){0};
-    rig->config.redis.url = text_of(stream_server_url());
-    rig->config.stream.dead_letter_key = text_of(KEY);
-    rig->config.ingest.lease_ms = LEASE_MS;
-    rig->config.postgres.url = text_of(sink_postgres_conninfo());
-    rig->config.postgres.schema = text_of("public");
-    const struct dead_letter_courier_options options = {
-        .config = &rig->config, .process_name = name, .interval_ms = 20, .count_interval_ms = 50};
     assert_int_equal(uv_loop_init(&rig->loop), 0);
-    rig->courier = dead_letter_courier_open(&rig->loop, &options, &callbacks, rig);
+    letters_open(rig, &rig->loop, stream_server_url(), name);
 }
 
 static void close_courier(struct rig *rig)
@@ -87,84 +41,9 @@ static void close_courier(struct rig *rig)
     assert_true(rig->is_closed);
 }
 
-/* ---- letters ---- */
-
-static int reset(void **state)
-{
-    struct buffer report = {0};
-    struct error error;
-    const struct migrations_options options = {.conninfo = sink_postgres_conninfo(),
-                                               .schema = "public"};
-    (void)state;
-    sink_postgres_query("DROP SCHEMA public CASCADE");
-    if (!migrations_run(&options, &report, &error)) {
-        fail_msg("%s", error.text);
-    }
-    buffer_deinit(&report);
-    sink_postgres_query("INSERT INTO standpipe_cursor VALUES ('" HOST "', 7, 40, 40)");
-    (void)stream_server_number("CONFIG SET maxmemory 0");
-    (void)stream_server_number("FLUSHALL");
-    return 0;
-}
-
-/* `frame` is base64. */
-static void add_frame(const char *frame, const char *sequence)
-{
-    (void)stream_server_number("XADD " KEY " * type frame data {} seq %s origId " ORIGIN
-                               " deliveries 0 reason cbor error why frame %s time now",
-                               sequence, frame);
-}
-
-static void add_rows(int first, int last)
-{
-    char sql[512];
-    (void)snprintf(sql, sizeof(sql),
-                   "INSERT INTO standpipe_dead_letters (host, epoch, seq, op, reason, sqlstate, "
-                   "detail, did, type, data, deliveries) SELECT '" HOST
-                   "', 7, n, 0, 'bad path', '22P02', 'because', 'did:plc:a', 'commit', "
-                   "'{\"n\":' || n || '}', 3 FROM generate_series(%d, %d) AS g (n)",
-                   first, last);
-    sink_postgres_query(sql);
-}
-
-static int64_t query_number(const char *sql)
-{
-    return strtoll(sink_postgres_query(sql), NULL, 10);
-}
-
 static int64_t frames_kept(void)
 {
-    return query_number("SELECT count(*) FROM standpipe_dead_letters WHERE type = 'frame'");
-}
-
-static int64_t unmirrored(void)
-{
-    return query_number("SELECT count(*) FROM standpipe_dead_letters WHERE mirror_id IS NULL");
-}
-
-static int64_t pending(void)
-{
-    redisReply *reply = stream_server_call("XPENDING " KEY " " GROUP);
-    int64_t count = reply->type == REDIS_REPLY_ARRAY ? reply->element[0]->integer : -1;
-    freeReplyObject(reply);
-    return count;
-}
-
-/* Every row names an entry of its own, and every entry but those of frames belongs to a row. */
-static void check_each_once(int64_t rows, int64_t frames)
-{
-    assert_int_equal(query_number("SELECT count(*) FROM standpipe_dead_letters"), rows + frames);
-    assert_int_equal(query_number("SELECT count(DISTINCT mirror_id) FROM standpipe_dead_letters"),
-                     rows + frames);
-    assert_int_equal(stream_server_number("XLEN " KEY), rows + frames);
-    assert_int_equal(stream_server_number("HLEN " HASH), 1); /* the holder */
-}
-
-static bool is_idle(void *data)
-{
-    struct rig *rig = data;
-    return unmirrored() == 0 && pending() == 0 && stream_server_number("HLEN " HASH) == 1 &&
-           rig->depth.is_known;
+    return letters_query("SELECT count(*) FROM standpipe_dead_letters WHERE type = 'frame'");
 }
 
 /* ---- tests ---- */
@@ -173,11 +52,11 @@ static void a_frame_comes_into_the_table_once_with_the_relay_it_is_from(void **s
 {
     struct rig rig;
     (void)state;
-    add_frame("/v8", "");
-    add_frame("AAEC", "41");
-    add_frame("/v8", ""); /* Redis has forgotten its hash */
+    letters_add_frame("/v8", "");
+    letters_add_frame("AAEC", "41");
+    letters_add_frame("/v8", ""); /* Redis has forgotten its hash */
     open_courier(&rig, "a");
-    stream_wait(&rig.loop, is_idle, &rig);
+    stream_wait(&rig.loop, letters_are_carried, &rig);
     assert_int_equal(frames_kept(), 2);
     assert_string_equal(sink_postgres_query("SELECT concat_ws(' ', host, epoch, seq, op, reason, "
                                             "detail, type, encode(frame, 'hex'), data IS NULL) "
@@ -197,9 +76,9 @@ static void what_somebody_else_wrote_is_kept_and_never_stands_in_the_way(void **
     (void)stream_server_number("XADD " KEY " * type frame frame %b reason %b seq x", "**",
                                (size_t)2, "\xff\0", (size_t)2);
     (void)stream_server_number("XADD " KEY " * hello world");
-    add_frame("AAEC", "41");
+    letters_add_frame("AAEC", "41");
     open_courier(&rig, "a");
-    stream_wait(&rig.loop, is_idle, &rig);
+    stream_wait(&rig.loop, letters_are_carried, &rig);
     assert_int_equal(frames_kept(), 2);
     close_courier(&rig);
 }
@@ -208,15 +87,15 @@ static void a_crash_between_commit_and_acknowledge_makes_no_second_row(void **st
 {
     struct rig rig;
     (void)state;
-    add_frame("AAEC", "41");
+    letters_add_frame("AAEC", "41");
     open_courier(&rig, "a");
-    stream_wait(&rig.loop, is_idle, &rig);
+    stream_wait(&rig.loop, letters_are_carried, &rig);
     close_courier(&rig);
     (void)stream_server_number("XGROUP SETID " KEY " " GROUP " 0");
     (void)stream_server_number("XREADGROUP GROUP " GROUP " courier STREAMS " KEY " >");
-    assert_int_equal(pending(), 1);
+    assert_int_equal(letters_pending(), 1);
     open_courier(&rig, "b");
-    stream_wait(&rig.loop, is_idle, &rig);
+    stream_wait(&rig.loop, letters_are_carried, &rig);
     assert_int_equal(frames_kept(), 1);
     close_courier(&rig);
 }
@@ -229,11 +108,11 @@ static void a_row_is_mirrored_once_in_the_form_that_other_programs_read(void **s
                                            "reason", "bad path", "error", "22P02: because", "frame",
                                            "",       "time"};
     (void)state;
-    add_rows(5, 5);
+    letters_add_rows(5, 5);
     open_courier(&rig, "a");
-    stream_wait(&rig.loop, is_idle, &rig);
+    stream_wait(&rig.loop, letters_are_carried, &rig);
     close_courier(&rig);
-    check_each_once(1, 0);
+    letters_check_each_once(1, 0);
     redisReply *reply = stream_server_call("XRANGE " KEY " - +");
     const redisReply *fields = reply->element[0]->element[1];
     assert_int_equal(fields->elements, 18);
@@ -250,17 +129,17 @@ static void many_rows_are_mirrored_in_their_order(void **state)
 {
     struct rig rig;
     (void)state;
-    add_rows(1, 500);
+    letters_add_rows(1, 500);
     sink_postgres_query("UPDATE standpipe_dead_letters SET frame = decode(repeat('00', 300000), "
                         "'hex') WHERE seq BETWEEN 100 AND 120");
     open_courier(&rig, "a");
-    stream_wait(&rig.loop, is_idle, &rig);
+    stream_wait(&rig.loop, letters_are_carried, &rig);
     close_courier(&rig);
-    check_each_once(500, 0);
-    assert_int_equal(query_number("SELECT count(*) FROM (SELECT seq, lag(seq) OVER (ORDER BY "
-                                  "split_part(mirror_id, '-', 1)::bigint, split_part(mirror_id, "
-                                  "'-', 2)::bigint) AS before FROM standpipe_dead_letters) AS x "
-                                  "WHERE before > seq"),
+    letters_check_each_once(500, 0);
+    assert_int_equal(letters_query("SELECT count(*) FROM (SELECT seq, lag(seq) OVER (ORDER BY "
+                                   "split_part(mirror_id, '-', 1)::bigint, split_part(mirror_id, "
+                                   "'-', 2)::bigint) AS before FROM standpipe_dead_letters) AS x "
+                                   "WHERE before > seq"),
                      0);
 }
 
@@ -268,14 +147,14 @@ static void a_crash_between_add_and_note_adds_no_second_entry(void **state)
 {
     struct rig rig;
     (void)state;
-    add_rows(1, 1);
+    letters_add_rows(1, 1);
     char id[64];
     (void)snprintf(id, sizeof(id), "%s", stream_server_text("XADD " KEY " * type commit"));
     (void)stream_server_number("HSET " HASH " holder another 1 %s", id);
     open_courier(&rig, "a");
-    stream_wait(&rig.loop, is_idle, &rig);
+    stream_wait(&rig.loop, letters_are_carried, &rig);
     close_courier(&rig);
-    check_each_once(1, 0);
+    letters_check_each_once(1, 0);
     assert_string_equal(sink_postgres_query("SELECT mirror_id FROM standpipe_dead_letters"), id);
 }
 
@@ -286,11 +165,11 @@ static void a_row_that_was_dropped_on_the_way_takes_its_entry_with_it(void **sta
     char id[64];
     (void)snprintf(id, sizeof(id), "%s", stream_server_text("XADD " KEY " * type commit"));
     (void)stream_server_number("HSET " HASH " holder another 12345 %s", id);
-    add_rows(1, 1);
+    letters_add_rows(1, 1);
     open_courier(&rig, "a");
-    stream_wait(&rig.loop, is_idle, &rig);
+    stream_wait(&rig.loop, letters_are_carried, &rig);
     close_courier(&rig);
-    check_each_once(1, 0);
+    letters_check_each_once(1, 0);
 }
 
 static bool is_told_full(void *data)
@@ -308,14 +187,14 @@ static void a_full_redis_keeps_the_rows_waiting(void **state)
     (void)state;
     (void)stream_server_number("CONFIG RESETSTAT");
     (void)stream_server_number("CONFIG SET maxmemory 1");
-    add_rows(1, 10);
+    letters_add_rows(1, 10);
     open_courier(&rig, "a");
     stream_wait(&rig.loop, is_told_full, &rig);
-    assert_int_equal(unmirrored(), 10);
+    assert_int_equal(letters_unmirrored(), 10);
     (void)stream_server_number("CONFIG SET maxmemory 0");
-    stream_wait(&rig.loop, is_idle, &rig);
+    stream_wait(&rig.loop, letters_are_carried, &rig);
     close_courier(&rig);
-    check_each_once(10, 0);
+    letters_check_each_once(10, 0);
 }
 
 static bool has_count(void *data)
@@ -329,7 +208,7 @@ static void what_nobody_has_decided_on_is_counted_without_the_lease(void **state
     struct rig rig;
     (void)state;
     (void)stream_server_number("SET " KEY ":lease another");
-    add_rows(1, 3);
+    letters_add_rows(1, 3);
     open_courier(&rig, "a");
     stream_wait(&rig.loop, has_count, &rig);
     assert_int_equal(rig.depth.undecided_bytes, 3 * (int64_t)strlen("{\"n\":1}"));
@@ -337,7 +216,7 @@ static void what_nobody_has_decided_on_is_counted_without_the_lease(void **state
     assert_int_equal(rig.count.kind_count, 1);
     assert_int_equal(rig.count.kinds[0].letters, 3);
     assert_string_equal(rig.count.kinds[0].data, "{\"n\":3}");
-    assert_int_equal(unmirrored(), 3);
+    assert_int_equal(letters_unmirrored(), 3);
     close_courier(&rig);
 }
 
@@ -346,12 +225,12 @@ static void closing_carries_what_there_is_once_more(void **state)
     struct rig rig;
     (void)state;
     open_courier(&rig, "a");
-    rig.config.ingest.lease_ms = LEASE_MS;
-    add_rows(1, 1);
-    stream_wait(&rig.loop, is_idle, &rig);
-    add_rows(2, 2);
+    rig.config.ingest.lease_ms = LETTERS_LEASE_MS;
+    letters_add_rows(1, 1);
+    stream_wait(&rig.loop, letters_are_carried, &rig);
+    letters_add_rows(2, 2);
     close_courier(&rig);
-    check_each_once(2, 0);
+    letters_check_each_once(2, 0);
 }
 
 /* ---- the script's own guard ---- */
@@ -470,9 +349,9 @@ static void couriers_that_are_killed_anywhere_carry_each_letter_once(void **stat
         pid_t first = spawn_courier();
         pid_t second = spawn_courier();
         for (int i = 0; i < 10; i++) {
-            add_rows(kills * 10 + i, kills * 10 + i);
+            letters_add_rows(kills * 10 + i, kills * 10 + i);
             (void)snprintf(frame, sizeof(frame), "%03d%d", kills, i);
-            add_frame(frame, "");
+            letters_add_frame(frame, "");
             (void)usleep((useconds_t)(kills * 700)); /* where it hits is left to chance */
         }
         (void)kill(first, SIGKILL);
@@ -483,9 +362,9 @@ static void couriers_that_are_killed_anywhere_carry_each_letter_once(void **stat
                                    ":lease"); /* the next ones need not wait for its end */
     }
     open_courier(&rig, "last");
-    stream_wait(&rig.loop, is_idle, &rig);
+    stream_wait(&rig.loop, letters_are_carried, &rig);
     close_courier(&rig);
-    check_each_once(LETTERS, LETTERS);
+    letters_check_each_once(LETTERS, LETTERS);
 }
 
 /* ---- the group ---- */
@@ -504,18 +383,25 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_frame_comes_into_the_table_once_with_the_relay_it_is_from, reset),
-        cmocka_unit_test_setup(what_somebody_else_wrote_is_kept_and_never_stands_in_the_way, reset),
-        cmocka_unit_test_setup(a_crash_between_commit_and_acknowledge_makes_no_second_row, reset),
-        cmocka_unit_test_setup(a_row_is_mirrored_once_in_the_form_that_other_programs_read, reset),
-        cmocka_unit_test_setup(many_rows_are_mirrored_in_their_order, reset),
-        cmocka_unit_test_setup(a_crash_between_add_and_note_adds_no_second_entry, reset),
-        cmocka_unit_test_setup(a_row_that_was_dropped_on_the_way_takes_its_entry_with_it, reset),
-        cmocka_unit_test_setup(a_full_redis_keeps_the_rows_waiting, reset),
-        cmocka_unit_test_setup(what_nobody_has_decided_on_is_counted_without_the_lease, reset),
-        cmocka_unit_test_setup(closing_carries_what_there_is_once_more, reset),
-        cmocka_unit_test_setup(who_slept_while_another_took_over_adds_nothing, reset),
-        cmocka_unit_test_setup(couriers_that_are_killed_anywhere_carry_each_letter_once, reset),
+        cmocka_unit_test_setup(a_frame_comes_into_the_table_once_with_the_relay_it_is_from,
+                               letters_reset),
+        cmocka_unit_test_setup(what_somebody_else_wrote_is_kept_and_never_stands_in_the_way,
+                               letters_reset),
+        cmocka_unit_test_setup(a_crash_between_commit_and_acknowledge_makes_no_second_row,
+                               letters_reset),
+        cmocka_unit_test_setup(a_row_is_mirrored_once_in_the_form_that_other_programs_read,
+                               letters_reset),
+        cmocka_unit_test_setup(many_rows_are_mirrored_in_their_order, letters_reset),
+        cmocka_unit_test_setup(a_crash_between_add_and_note_adds_no_second_entry, letters_reset),
+        cmocka_unit_test_setup(a_row_that_was_dropped_on_the_way_takes_its_entry_with_it,
+                               letters_reset),
+        cmocka_unit_test_setup(a_full_redis_keeps_the_rows_waiting, letters_reset),
+        cmocka_unit_test_setup(what_nobody_has_decided_on_is_counted_without_the_lease,
+                               letters_reset),
+        cmocka_unit_test_setup(closing_carries_what_there_is_once_more, letters_reset),
+        cmocka_unit_test_setup(who_slept_while_another_took_over_adds_nothing, letters_reset),
+        cmocka_unit_test_setup(couriers_that_are_killed_anywhere_carry_each_letter_once,
+                               letters_reset),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -27,8 +27,6 @@ static bool is_closed;
 static enum sink_state last_state;
 static unsigned out;
 static struct arena arena;
-static FILE *captured;
-static int stderr_before;
 
 static struct slice keep(const char *text)
 {
@@ -102,34 +100,6 @@ void harness_open(unsigned connections, bool prepared)
 void harness_begin_close(uint64_t drain_ms)
 {
     sink_close(sink, drain_ms);
-}
-
-void harness_capture_log(void)
-{
-    captured = tmpfile();
-    assert_non_null(captured);
-    stderr_before = dup(STDERR_FILENO);
-    assert_true(stderr_before >= 0 && dup2(fileno(captured), STDERR_FILENO) >= 0);
-}
-
-const char *harness_captured_log(void)
-{
-    static char text[1 << 16];
-    assert_true(dup2(stderr_before, STDERR_FILENO) >= 0);
-    (void)close(stderr_before);
-    rewind(captured);
-    text[fread(text, 1, sizeof(text) - 1, captured)] = '\0';
-    (void)fclose(captured);
-    return text;
-}
-
-unsigned harness_count(const char *text, const char *word)
-{
-    unsigned count = 0;
-    for (const char *at = strstr(text, word); at != NULL; at = strstr(at + 1, word)) {
-        count++;
-    }
-    return count;
 }
 
 void harness_close(void)

@@ -4,6 +4,7 @@
 #ifndef FLOW_SINK_HARNESS_H
 #define FLOW_SINK_HARNESS_H
 
+#include "flow/harness_log.h"
 #include "sink/sink.h"
 
 enum {
@@ -31,11 +32,6 @@ void harness_open_with(const struct sink_options *options);
 void harness_begin_close(uint64_t drain_ms);
 /* Waits for the end of closing. */
 void harness_close(void);
-/* From here to harness_captured_log(), which returns it (static), stderr goes into a file. */
-void harness_capture_log(void);
-const char *harness_captured_log(void);
-/* How often `word` is in `text`. */
-unsigned harness_count(const char *text, const char *word);
 struct harness_batch *harness_batch(void);
 /* Formats an entry of `type`; time in seconds since 2026-01-01, rev "" or a TID made of `rev`. */
 void harness_entry(struct harness_batch *batch, uint64_t epoch, int64_t seq, const char *type,
