@@ -39,9 +39,8 @@ static void ask(struct mark_watch *watch)
 
 void mark_watch_note_depth(struct mark_watch *watch, const struct stream_depth *depth)
 {
-    bool is_ours =
-        depth->has_meta && slice_equals(depth->host, slice_from_string(watch->marks->host));
-    watch->remembered = is_ours ? depth->saved : (struct position){0};
+    /* Whatever relay it is of: the ingester holds until PostgreSQL's newest mark, of any relay, is met. */
+    watch->remembered = depth->has_meta ? depth->saved : (struct position){0};
     watch->rewind.rewinds = depth->rewinds;
     if (watch->is_due || clock_monotonic_ms() >= watch->asked_at_ms + INTERVAL_MS) {
         ask(watch);

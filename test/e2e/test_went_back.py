@@ -177,3 +177,17 @@ def test_a_database_that_did_not_go_back_is_left_alone(half, own_cluster, genera
     assert went_back(setup) == 0
     assert generated.differences(setup.database) == []
     assert_the_ledger_balances(setup)
+
+
+def test_an_empty_database_and_another_relay_at_once_are_no_silent_wait(own_setup, start_relay, generated):
+    """The mark that Redis remembers is of the relay before: that one counts too."""
+    daemon = own_setup.run(relay__cursor="oldest")
+    own_setup.wait_drained(generated.last_sequence)
+    assert daemon.terminate() == 0
+    own_setup.database.cluster.create_database("other")
+    own_setup.database = Database(own_setup.database.cluster, "other")
+    own_setup.relay = start_relay(generated.frames)
+    daemon = own_setup.run(relay__cursor="oldest").wait_ready(SECONDS)
+    wait_until(lambda: not generated.differences(own_setup.database), "the truth", SECONDS, [daemon.process])
+    assert went_back(own_setup) == 1
+    assert daemon.terminate() == 0
