@@ -81,7 +81,7 @@ def exec_start(machine):
 
 @pytest.fixture
 def services(folder, database, standpipe, start_relay, generated, machine):
-    redis = RedisServer(database.cluster.folder / "redis", ["--unixsocketperm", "777"]).start()
+    redis = RedisServer(database.cluster.folder / f"redis-{folder.name}", ["--unixsocketperm", "777"]).start()
     setup = Setup(standpipe, folder, redis, database, start_relay(generated.frames, "--rate", 1000))
     machine.mount_one("--bind", database.cluster.folder, machine.root / "mnt")
     yield setup
@@ -93,7 +93,7 @@ def services(folder, database, standpipe, start_relay, generated, machine):
 def configure(machine, setup, address):
     conninfo = setup.database.conninfo.replace(f"host={setup.database.cluster.folder}", "host=/mnt")
     (machine.root / CONFIGURATION).write_text(
-        f"[relay]\nurl = {setup.relay.url}\ncursor = oldest\n[redis]\nurl = unix:///mnt/redis/redis.sock\n"
+        f"[relay]\nurl = {setup.relay.url}\ncursor = oldest\n[redis]\nurl = unix:///mnt/{setup.redis.folder.name}/redis.sock\n"
         f"[postgres]\nurl = {conninfo}\n[http]\nlisten = {address}\n[workers]\nthreads = 2\n"
     )
 
