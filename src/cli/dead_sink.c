@@ -75,11 +75,12 @@ static void on_done(struct sink_batch *batch, const struct sink_outcome *outcome
                     const struct error *error)
 {
     struct dead_try *letter = LIST_ENTRY(batch, struct dead_try, batch);
+    bool is_dead = outcome->dead > 0 || outcome->refused_rows > 0;
     sink_runner_note_done(&letter->sink->runner);
-    letter->is_applied = error == NULL && outcome->dead == 0;
+    letter->is_applied = error == NULL && !is_dead;
     if (error != NULL) {
         refuse(letter, "not tried: ", slice_from_string(error->text));
-    } else if (outcome->dead > 0) {
+    } else if (is_dead) {
         refuse(letter, "still cannot be applied: ", letter->reason);
     }
 }

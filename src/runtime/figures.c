@@ -1,6 +1,9 @@
 #include "runtime/figures.h"
 
+#include <string.h>
+
 #include "base/clock.h"
+#include "config/tables.h"
 #include "runtime/ingester.h"
 #include "runtime/marks.h"
 #include "runtime/pressure.h"
@@ -144,6 +147,39 @@ static void fill_workers(const struct console_sources *sources, struct metrics_s
     snapshot->worker_count = sources->worker_count;
 }
 
+static void fill_table(const struct console_sources *sources, struct snapshot_sink *sink,
+                       size_t index, const char *name)
+{
+    struct worker_rows rows = {0};
+    if (sink->table_count == SNAPSHOT_TABLES_MAX) {
+        return;
+    }
+    for (unsigned i = 0; i < sources->worker_count; i++) {
+        worker_stats_collect_rows(&sources->workers[i], index, &rows);
+    }
+    struct snapshot_table *table = &sink->tables[sink->table_count++];
+    table->name = name;
+    memcpy(table->rows, rows.values, sizeof(table->rows));
+}
+
+/* `records` first: others rely on it. */
+static void fill_tables(const struct console_sources *sources, struct snapshot_sink *sink)
+{
+    const struct tables *tables = sources->config->tables;
+    sink->table_count = 1;
+    sink->tables[0].name = "records";
+    sink->tables[0].rows[ROW_WRITTEN] = total(sources, COUNTER_WRITTEN);
+    sink->tables[0].rows[ROW_UNCHANGED] = total(sources, COUNTER_UNCHANGED);
+    sink->tables[0].rows[ROW_SKIPPED] = total(sources, COUNTER_SKIPPED);
+    sink->tables[0].rows[ROW_DEAD] = total(sources, COUNTER_DEAD);
+    for (size_t i = 0; i < tables->count; i++) {
+        fill_table(sources, sink, i, tables->items[i].name);
+    }
+    for (size_t i = 0; i < tables->count_table_count; i++) {
+        fill_table(sources, sink, tables->count + i, tables->count_tables[i].name);
+    }
+}
+
 static void fill_sink(const struct console_sources *sources, struct metrics_snapshot *snapshot)
 {
     struct snapshot_sink *sink = &snapshot->sink;
@@ -155,12 +191,7 @@ static void fill_sink(const struct console_sources *sources, struct metrics_snap
     sink->trimmed = total(sources, COUNTER_TRIMMED);
     sink->rewinds = total(sources, COUNTER_REWINDS);
     sink->dead_entries = total(sources, COUNTER_DEAD_ENTRIES);
-    sink->table_count = 1;
-    sink->tables[0].name = "records";
-    sink->tables[0].rows[ROW_WRITTEN] = total(sources, COUNTER_WRITTEN);
-    sink->tables[0].rows[ROW_UNCHANGED] = total(sources, COUNTER_UNCHANGED);
-    sink->tables[0].rows[ROW_SKIPPED] = total(sources, COUNTER_SKIPPED);
-    sink->tables[0].rows[ROW_DEAD] = total(sources, COUNTER_DEAD);
+    fill_tables(sources, sink);
 }
 
 static void fill_collections(const struct console_sources *sources,

@@ -266,18 +266,26 @@ static void sink_on_state(void *owner, enum sink_state state, const struct error
     }
 }
 
+static void sink_on_rows(void *owner, size_t table, const struct sink_rows *rows)
+{
+    struct worker *worker = owner;
+    worker_stats_add_rows(worker->stats, table, rows);
+}
+
 /* ---- opening -------------------------------------------------------------------------------- */
 
 static void open_sink(struct worker *worker, const struct worker_options *options)
 {
     static const struct sink_callbacks callbacks = {
         .on_state = sink_on_state,
+        .on_rows = sink_on_rows,
         .on_closed = sink_on_closed,
     };
     const struct config_postgres *postgres = &options->config->postgres;
     struct sink_options sink_options = {
         .conninfo = postgres->url,
         .schema = postgres->schema,
+        .tables = options->config->tables,
         .name = worker->name,
         .connections = options->connections,
         .batch_bytes = postgres->batch_bytes,
@@ -358,6 +366,7 @@ struct worker *worker_open(struct uv_loop_s *loop, const struct worker_options *
     worker->pipeline_count = (unsigned)options->config->workers.pipelines;
     worker->readers_open = worker->pipeline_count;
     worker->pipelines = memory_allocate(worker->pipeline_count * sizeof(*worker->pipelines));
+    worker_stats_forget_rows(worker->stats);
     open_timers(worker);
     open_sink(worker, options);
     for (unsigned i = 0; i < worker->pipeline_count; i++) {

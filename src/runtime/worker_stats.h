@@ -10,7 +10,10 @@
 #include <stdint.h>
 
 #include "base/histogram.h"
+#include "config/tables.h"
+#include "http/snapshot_flow.h"
 #include "runtime/counters.h"
+#include "sink/sink.h"
 
 /* Figures that are replaced rather than added to. */
 enum gauge {
@@ -23,6 +26,11 @@ enum gauge {
     GAUGE_COUNT
 };
 
+/* Rows of one typed table, or table of counts. */
+struct worker_rows {
+    uint64_t values[ROW_OUTCOME_COUNT]; /* enum row_outcome */
+};
+
 struct worker_stats {
     struct counters counters;
     struct histogram batch_rows;      /* entries of a batch */
@@ -30,9 +38,17 @@ struct worker_stats {
     struct histogram commit_us;       /* of a transaction, its COMMIT included */
     struct histogram event_commit_us; /* time of the batch's oldest event to its commit */
     uint64_t gauges[GAUGE_COUNT];
+    /* In the order of the configuration's tables, then of its tables of counts. */
+    struct worker_rows rows[2 * TABLES_MAX];
 };
 
 void worker_stats_init(struct worker_stats *stats);
+/* For the owning thread: a worker opens, maybe with other tables than before. */
+void worker_stats_forget_rows(struct worker_stats *stats);
+void worker_stats_add_rows(struct worker_stats *stats, size_t table, const struct sink_rows *rows);
+/* For any thread: adds what is counted of `table`. */
+void worker_stats_collect_rows(const struct worker_stats *stats, size_t table,
+                               struct worker_rows *sum);
 
 static inline void worker_stats_set(struct worker_stats *stats, enum gauge which, uint64_t value)
 {
