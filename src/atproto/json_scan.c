@@ -338,7 +338,8 @@ static void push(struct json_scan *scan, struct nesting *nesting, bool is_object
     }
     uint8_t bit = (uint8_t)(1U << (nesting->depth % BITS));
     uint8_t *byte = &nesting->bits[nesting->depth / BITS];
-    *byte = is_object ? *byte | bit : *byte & (uint8_t)~bit;
+    uint8_t below = bit == 1 ? 0 : *byte; /* nothing has been written to a byte that is new */
+    *byte = is_object ? below | bit : below & (uint8_t)~bit;
     nesting->depth++;
 }
 
@@ -376,12 +377,12 @@ static bool next_value(struct json_scan *scan, struct nesting *nesting, bool is_
     return false;
 }
 
-bool json_scan_value(struct json_scan *scan, struct slice *value)
+static bool take_container(struct json_scan *scan)
 {
-    struct nesting nesting = {.capacity = INLINE_DEPTH};
+    struct nesting nesting; /* its bits are set before they are read */
     nesting.bits = nesting.inline_bits;
-    (void)json_scan_peek(scan);
-    const char *start = scan->next;
+    nesting.capacity = INLINE_DEPTH;
+    nesting.depth = 0;
     do {
         char first = json_scan_peek(scan);
         bool is_container = first == '{' || first == '[';
@@ -395,6 +396,16 @@ bool json_scan_value(struct json_scan *scan, struct slice *value)
             return false;
         }
     } while (nesting.depth > 0);
+    return true;
+}
+
+bool json_scan_value(struct json_scan *scan, struct slice *value)
+{
+    char first = json_scan_peek(scan);
+    const char *start = scan->next;
+    if (!(first == '{' || first == '[' ? take_container(scan) : take_scalar(scan))) {
+        return false;
+    }
     *value = slice_of(start, (size_t)(scan->next - start));
     return true;
 }

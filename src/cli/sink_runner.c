@@ -66,7 +66,6 @@ void sink_runner_init(struct sink_runner *runner, const struct config *config, c
     const struct sink_options options = {
         .conninfo = config->postgres.url,
         .schema = config->postgres.schema,
-        .tables = config->tables,
         .name = name,
         .tables = config->tables,
         .connections = 1,

@@ -100,20 +100,27 @@ static const char owed_sql[] =
 
 /* Of two commits with one rev the same wins as in batch.c, whichever comes first: 'c' puts every CID, an empty one
  * too, above a tombstone. */
-static const char records_sql[] =
-    "INSERT INTO standpipe_records AS r (did, collection, rkey, cid, rev, record, record_cbor,"
-    " invalid, seq, event_time, indexed_at)"
-    " SELECT did, collection, rkey, cid, rev, record::jsonb, cbor, invalid, seq, at, now()"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-    " AS x (did, collection, rkey, cid, rev, record, cbor, invalid, seq, at, floor_rev)"
-    " WHERE NOT EXISTS (SELECT FROM repos AS p WHERE p.did = x.did AND p.floor > x.floor_rev)"
-    " ORDER BY did COLLATE \"C\", collection COLLATE \"C\", rkey COLLATE \"C\""
-    " ON CONFLICT (did, collection, rkey) DO UPDATE SET cid = excluded.cid, rev = excluded.rev,"
-    " record = excluded.record, record_cbor = excluded.record_cbor, invalid = excluded.invalid,"
-    " seq = excluded.seq, event_time = excluded.event_time, indexed_at = excluded.indexed_at"
-    " WHERE excluded.rev > r.rev OR (excluded.rev = r.rev AND CASE WHEN r.rev = ''"
-    " THEN excluded.seq > r.seq"
-    " ELSE coalesce('c' || excluded.cid, '') > coalesce('c' || r.cid, '') END)";
+#define RECORDS                                                                                    \
+    "INSERT INTO standpipe_records AS r (did, collection, rkey, cid, rev, record, record_cbor,"    \
+    " invalid, seq, event_time, indexed_at)"                                                       \
+    " SELECT did, collection, rkey, cid, rev, record::jsonb, cbor, invalid, seq, at, now()"        \
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"                                   \
+    " AS x (did, collection, rkey, cid, rev, record, cbor, invalid, seq, at, floor_rev)"           \
+    " WHERE NOT EXISTS (SELECT FROM repos AS p WHERE p.did = x.did AND p.floor > x.floor_rev)"     \
+    " ORDER BY did COLLATE \"C\", collection COLLATE \"C\", rkey COLLATE \"C\""                    \
+    " ON CONFLICT (did, collection, rkey) DO UPDATE SET cid = excluded.cid, rev = excluded.rev,"   \
+    " record = excluded.record, record_cbor = excluded.record_cbor, invalid = excluded.invalid,"   \
+    " seq = excluded.seq, event_time = excluded.event_time, indexed_at = excluded.indexed_at"      \
+    " WHERE excluded.rev > r.rev OR (excluded.rev = r.rev AND CASE WHEN r.rev = ''"                \
+    " THEN excluded.seq > r.seq"                                                                   \
+    " ELSE coalesce('c' || excluded.cid, '') > coalesce('c' || r.cid, '') END)"
+
+static const char records_sql[] = RECORDS;
+/* Those that a guard or a floor has refused are not written. */
+static const char records_told_sql[] =
+    "WITH w AS (" RECORDS " RETURNING 1) SELECT (SELECT count(*) FROM w),"
+    " set_config('standpipe.all_written',"
+    " ((SELECT count(*) FROM w) = cardinality($1))::text, true)";
 
 /*
  * An epoch belongs to one host, which standpipe_cursor knows; entries of the reference system have none.
@@ -181,6 +188,7 @@ const struct pg_statement statements[STATEMENT_COUNT] = {
     [STATEMENT_CLEAR_RECORDS] = STATEMENT("clear_records", clear_records_sql, cleared_types),
     [STATEMENT_OWED] = STATEMENT("owed", owed_sql, owed_types),
     [STATEMENT_RECORDS] = STATEMENT("records", records_sql, records_types),
+    [STATEMENT_RECORDS_TOLD] = STATEMENT("records_told", records_told_sql, records_types),
     [STATEMENT_DEAD_LETTERS] = STATEMENT("dead_letters", dead_letters_sql, dead_letters_types),
 };
 
@@ -201,6 +209,7 @@ static enum batch_table table_of(enum statement statement)
     case STATEMENT_OWED:
         return BATCH_OWED;
     case STATEMENT_RECORDS:
+    case STATEMENT_RECORDS_TOLD:
         return BATCH_RECORDS;
     case STATEMENT_DEAD_LETTERS:
         return BATCH_DEAD_LETTERS;
@@ -240,7 +249,7 @@ static void send_statement(struct pg_connection *connection, struct batch *batch
     }
     ASSERT(table->column_count == statements[statement].count);
     send_arrays(connection, &statements[statement], table->columns);
-    note_sent(sent, statement, 0);
+    note_sent(sent, statement == STATEMENT_RECORDS_TOLD ? STATEMENT_RECORDS : statement, 0);
 }
 
 /* --- typed tables --- */
@@ -310,6 +319,8 @@ void statements_send(struct pg_connection *connection, struct batch *batch,
             send_rows(connection, batch, sent);
             send_counts(connection, batch, sent);
         }
-        send_statement(connection, batch, (enum statement)i, sent);
+        if (i != (has_tables ? STATEMENT_RECORDS : STATEMENT_RECORDS_TOLD)) {
+            send_statement(connection, batch, (enum statement)i, sent);
+        }
     }
 }

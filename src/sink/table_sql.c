@@ -119,16 +119,16 @@ static void append_expression(const struct writing *writing, size_t index)
         buffer_append_string(out, "d.rkey");
         return;
     case COLUMN_RECORD_CID:
-        buffer_append_string(out, "r.cid");
+        buffer_append_string(out, "d.cid");
         return;
     case COLUMN_REV:
-        buffer_append_string(out, "r.rev");
+        buffer_append_string(out, "d.rev");
         return;
     case COLUMN_INDEXED_AT:
-        buffer_append_string(out, "r.indexed_at");
+        buffer_append_string(out, "coalesce(r.indexed_at, now())");
         return;
     case COLUMN_SEQ:
-        buffer_append_string(out, "r.seq");
+        buffer_append_string(out, "coalesce(r.seq, d.seq)");
         return;
     case COLUMN_EVENT_TIME:
         buffer_append_string(out, "r.event_time");
@@ -138,6 +138,18 @@ static void append_expression(const struct writing *writing, size_t index)
         return;
     }
     PANIC("no such source");
+}
+
+/* Whether a column stands in the record's row alone, and not in what was sent. */
+static bool needs_record(const struct table *table)
+{
+    for (size_t i = 0; i < table->column_count; i++) {
+        enum column_source source = table->columns[i].source;
+        if (source == COLUMN_EVENT_TIME || source == COLUMN_RECORD) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static const char *name_of(const struct table *table, enum column_source source)
@@ -188,7 +200,7 @@ static void append_assignments(const struct writing *writing, const char *prefix
 }
 
 /* What tells a row that is right already: of an entry of the reference system, which has no rev, only the time. */
-static void append_guard(const struct writing *writing, const char *row, const char *record)
+static void append_guard(const struct writing *writing)
 {
     const struct table *table = writing->table;
     static const enum column_source sources[] = {COLUMN_REV, COLUMN_RECORD_CID, COLUMN_INDEXED_AT};
@@ -196,7 +208,7 @@ static void append_guard(const struct writing *writing, const char *row, const c
         buffer_append_string(writing->out, side == 0 ? "(" : " IS DISTINCT FROM (");
         for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
             buffer_append_format(writing->out, "%s%s.", i > 0 ? ", " : "",
-                                 side == 0 ? row : record);
+                                 side == 0 ? "t" : "excluded");
             table_sql_append_name(writing->out, name_of(table, sources[i]));
         }
         buffer_append_byte(writing->out, ')');
@@ -238,7 +250,7 @@ static void append_tally(const struct writing *writing, enum table_form form)
                              " AS n FROM (SELECT \"=%zu\" AS k, %d AS n FROM w",
                              i, form == TABLE_LIVE ? 1 : -1);
         if (form == TABLE_LIVE) {
-            buffer_append_format(out, " UNION ALL SELECT \"=%zu\", -1 FROM x", i);
+            buffer_append_format(out, " UNION ALL SELECT \"-%zu\", -1 FROM w WHERE \"=\"", i);
         }
         buffer_append_string(out, ") AS moved WHERE k IS NOT NULL GROUP BY k HAVING sum(n) <> 0)"
                                   " AS summed), ''), true)");
@@ -247,52 +259,65 @@ static void append_tally(const struct writing *writing, enum table_form form)
 
 /* --- rows that go --- */
 
+/* Rows that go are named by their key in an array, and every look into another table is a subquery of its own
+ * (OFFSET 0): so each is met by its index, whatever the planner believes of tables that nobody has analyzed. */
+static void append_delete(const struct writing *writing)
+{
+    buffer_append_string(writing->out, "DELETE FROM ");
+    table_sql_append_name(writing->out, writing->table->rows_name);
+    buffer_append_string(writing->out, " AS t WHERE t.");
+    table_sql_append_name(writing->out, key_name(writing->table));
+    buffer_append_string(writing->out, " = ANY (ARRAY(SELECT ");
+}
+
 /* $1: DIDs. Along the records, which go next. A user's `uri` has the collation that its index has, so the other side
  * must have none of its own. */
 static void append_clear(const struct writing *writing)
 {
     struct buffer *out = writing->out;
-    const struct table *table = writing->table;
-    buffer_append_string(out, "DELETE FROM ");
-    table_sql_append_name(out, table->rows_name);
-    buffer_append_format(out,
-                         " AS t USING repos AS p, standpipe_records AS r WHERE p.did = ANY ($1)"
-                         " AND r.did = p.did AND r.collection = '%s' AND r.rev < p.floor"
-                         " AND (r.rev <> '' OR coalesce(r.event_time < p.floor_time, true)) AND t.",
-                         table->collection);
-    table_sql_append_name(out, key_name(table));
-    buffer_append_string(out, table->is_users ? " = convert_from(convert_to(" : " = ");
+    bool is_users = writing->table->is_users;
+    append_delete(writing);
+    buffer_append_string(out, is_users ? "convert_from(convert_to(" : "");
     append_uri(writing, "r");
-    buffer_append_string(out, table->is_users ? ", 'UTF8'), 'UTF8')" : "");
+    buffer_append_string(out, is_users ? ", 'UTF8'), 'UTF8')" : "");
+    buffer_append_format(out,
+                         " FROM repos AS p CROSS JOIN LATERAL (SELECT did, rkey"
+                         " FROM standpipe_records AS r WHERE r.did = p.did AND r.collection = '%s'"
+                         " AND r.rev < p.floor AND (r.rev <> ''"
+                         " OR coalesce(r.event_time < p.floor_time, true)) OFFSET 0) AS r"
+                         " WHERE p.did = ANY ($1)))",
+                         writing->table->collection);
 }
 
-/* Of ours: whose record is not the one it was made of. Of a user's, which does not say: but for a record that is live
- * by another op. */
+/* Of ours: whose record is not the one it was made of. */
 static void append_gone(const struct writing *writing)
 {
     struct buffer *out = writing->out;
-    const struct table *table = writing->table;
-    buffer_append_string(out, "DELETE FROM ");
-    table_sql_append_name(out, table->rows_name);
-    buffer_append_string(out,
-                         " AS t USING unnest($1, $2, $3, $4) AS d (did, rkey, rev, cid) WHERE t.");
-    table_sql_append_name(out, key_name(table));
-    buffer_append_string(out, " = ");
+    append_delete(writing);
     append_uri(writing, "d");
-    buffer_append_format(out,
-                         " AND NOT EXISTS (SELECT FROM standpipe_records AS r WHERE r.did = d.did"
-                         " AND r.collection = '%s' AND r.rkey = d.rkey AND ",
-                         table->collection);
-    if (table->is_users) {
-        buffer_append_string(
-            out, "r.cid IS NOT NULL AND (r.rev, r.cid) IS DISTINCT FROM (d.rev, d.cid))");
-        return;
-    }
-    buffer_append_string(out, "r.rev = t.");
-    table_sql_append_name(out, name_of(table, COLUMN_REV));
-    buffer_append_string(out, " AND r.cid = t.");
-    table_sql_append_name(out, name_of(table, COLUMN_RECORD_CID));
-    buffer_append_byte(out, ')');
+    buffer_append_format(
+        out,
+        " FROM unnest($1, $2, $3, $4) AS d (did, rkey, rev, cid)))"
+        " AND NOT EXISTS (SELECT FROM standpipe_records AS r WHERE r.did = t.\"%s\""
+        " AND r.collection = '%s'",
+        name_of(writing->table, COLUMN_DID), writing->table->collection);
+    buffer_append_format(
+        out, " AND r.rkey = t.\"%s\" AND r.rev = t.\"%s\" AND r.cid = t.\"%s\" OFFSET 0)",
+        name_of(writing->table, COLUMN_RKEY), name_of(writing->table, COLUMN_REV),
+        name_of(writing->table, COLUMN_RECORD_CID));
+}
+
+/* Of a user's, whose rows do not say what they were made of: but for a record that is live by another op. */
+static void append_gone_users(const struct writing *writing)
+{
+    append_delete(writing);
+    append_uri(writing, "d");
+    buffer_append_format(writing->out,
+                         " FROM unnest($1, $2, $3, $4) AS d (did, rkey, rev, cid)"
+                         " WHERE NOT EXISTS (SELECT FROM standpipe_records AS r WHERE r.did = d.did"
+                         " AND r.collection = '%s' AND r.rkey = d.rkey AND r.cid IS NOT NULL"
+                         " AND (r.rev, r.cid) IS DISTINCT FROM (d.rev, d.cid) OFFSET 0)))",
+                         writing->table->collection);
 }
 
 static void append_removal(const struct writing *writing, enum table_form form)
@@ -301,6 +326,8 @@ static void append_removal(const struct writing *writing, enum table_form form)
     buffer_append_string(writing->out, is_counted ? "WITH w AS (" : "");
     if (form == TABLE_CLEAR) {
         append_clear(writing);
+    } else if (writing->table->is_users) {
+        append_gone_users(writing);
     } else {
         append_gone(writing);
     }
@@ -311,6 +338,27 @@ static void append_removal(const struct writing *writing, enum table_form form)
 }
 
 /* --- rows that are --- */
+
+#define ALL_WRITTEN "(SELECT current_setting('standpipe.all_written', true))"
+
+/* The record `r` behind each sent row `d`. Where the transaction has just written all the records that it sent, they
+ * are what was sent, and are not looked for: a third of the statement's time. */
+static void append_records(const struct writing *writing)
+{
+    const struct table *table = writing->table;
+    bool is_needed = needs_record(table);
+    buffer_append_format(
+        writing->out,
+        " %s JOIN LATERAL (SELECT r.indexed_at, r.seq%s FROM standpipe_records AS r WHERE %s"
+        " r.did = d.did AND r.collection = '%s' AND r.rkey = d.rkey AND r.rev = d.rev"
+        " AND r.cid = d.cid AND (d.rev <> '' OR r.seq = d.seq) OFFSET 0) AS r",
+        is_needed ? "CROSS" : "LEFT", is_needed ? ", r.event_time, r.record" : "",
+        is_needed ? "" : ALL_WRITTEN " IS DISTINCT FROM 'true' AND", table->collection);
+    if (!is_needed) {
+        buffer_append_string(writing->out,
+                             " ON true WHERE " ALL_WRITTEN " = 'true' OR r.indexed_at IS NOT NULL");
+    }
+}
 
 /* The sent rows whose record is the one that was sent, in the order in which they were sent: by key. */
 static void append_from(const struct writing *writing)
@@ -334,11 +382,8 @@ static void append_from(const struct writing *writing)
             buffer_append_format(out, ", c%zu", i);
         }
     }
-    buffer_append_format(out,
-                         ") JOIN standpipe_records AS r ON r.did = d.did AND r.collection = '%s'"
-                         " AND r.rkey = d.rkey AND r.rev = d.rev AND r.cid = d.cid"
-                         " AND (d.rev <> '' OR r.seq = d.seq)",
-                         table->collection);
+    buffer_append_byte(out, ')');
+    append_records(writing);
 }
 
 static void append_select(const struct writing *writing)
@@ -367,7 +412,7 @@ static void append_upsert(const struct writing *writing)
     buffer_append_string(writing->out, ") DO UPDATE SET ");
     append_assignments(writing, "excluded.");
     buffer_append_string(writing->out, " WHERE ");
-    append_guard(writing, "t", "excluded");
+    append_guard(writing);
 }
 
 static void append_live(const struct writing *writing)
@@ -378,34 +423,29 @@ static void append_live(const struct writing *writing)
     append_upsert(writing);
 }
 
-/* `x` has what will be written, and what the rows counted for before: no RETURNING tells that. */
-static void append_live_counted(const struct writing *writing)
+/* What a row counted for before it was changed: the statement's snapshot still has it so. A row that was inserted has
+ * xmax 0 and is not looked for; one that was changed has been locked by us first, which xmax says. */
+static void append_returning_old(const struct writing *writing)
 {
     struct buffer *out = writing->out;
     const struct table *table = writing->table;
-    buffer_append_string(out, "WITH x AS MATERIALIZED (");
-    append_select(writing);
     for (size_t i = 0; i < table->count_count; i++) {
-        buffer_append_string(out, ", o.");
+        buffer_append_string(out, ", CASE WHEN t.xmax <> 0 THEN (SELECT o.");
         table_sql_append_name(out, table->columns[table->counts[i].by].name);
-        buffer_append_format(out, " AS \"=%zu\"", i);
+        buffer_append_string(out, " FROM ");
+        table_sql_append_name(out, table->rows_name);
+        buffer_append_format(out, " AS o WHERE o.\"%s\" = t.\"%s\" OFFSET 0) END AS \"-%zu\"",
+                             key_name(table), key_name(table), i);
     }
-    append_from(writing);
-    buffer_append_string(out, " LEFT JOIN ");
-    table_sql_append_name(out, table->rows_name);
-    buffer_append_string(out, " AS o ON o.");
-    table_sql_append_name(out, key_name(table));
-    buffer_append_string(out, " = ");
-    append_uri(writing, "d");
-    buffer_append_string(out, " WHERE ");
-    append_guard(writing, "o", "r");
-    buffer_append_string(out, "), w AS (");
-    append_insert(writing);
-    buffer_append_string(out, "SELECT ");
-    append_columns(writing, "", true);
-    buffer_append_string(out, " FROM x");
-    append_upsert(writing);
+    buffer_append_string(out, ", t.xmax <> 0 AS \"=\"");
+}
+
+static void append_live_counted(const struct writing *writing)
+{
+    buffer_append_string(writing->out, "WITH w AS (");
+    append_live(writing);
     append_returning(writing);
+    append_returning_old(writing);
     append_tally(writing, TABLE_LIVE);
 }
 
@@ -428,7 +468,11 @@ static void append_live_users(const struct writing *writing)
         table_sql_append_name(out, key_name(table));
         buffer_append_string(out, " = x.");
         table_sql_append_name(out, key_name(table));
-        buffer_append_string(out, " AND (");
+        buffer_append_string(out, " AND t.");
+        table_sql_append_name(out, key_name(table));
+        buffer_append_string(out, " = ANY (ARRAY(SELECT ");
+        table_sql_append_name(out, key_name(table));
+        buffer_append_string(out, " FROM x)) AND (");
         append_columns(writing, "t.", false);
         buffer_append_string(out, ") IS DISTINCT FROM (");
         append_columns(writing, "x.", false);
@@ -444,7 +488,7 @@ static void append_live_users(const struct writing *writing)
     table_sql_append_name(out, key_name(table));
     buffer_append_string(out, " = x.");
     table_sql_append_name(out, key_name(table));
-    buffer_append_string(out, ") RETURNING 1) SELECT (SELECT count(*) FROM w)");
+    buffer_append_string(out, " OFFSET 0) RETURNING 1) SELECT (SELECT count(*) FROM w)");
     buffer_append_string(out, table->column_count > 1 ? " + (SELECT count(*) FROM u)" : "");
 }
 

@@ -7,7 +7,7 @@
  *   counts what the three have added and removed, to one table of counts   none
  *
  * Each is sent after the statement that has locked the repos of all its rows, so its snapshot shows them as they are.
- * Rows that are right already are neither written nor locked. What is counted goes to `counts` within the transaction
+ * Rows that are right already are not written. What is counted goes to `counts` within the transaction
  * by settings of its own (standpipe.live_<table>_<count> and so on), because no round trip may lie between.
  */
 #ifndef SINK_TABLE_SQL_H

@@ -132,12 +132,12 @@ static void on_result(struct pg_request *request, unsigned query, const struct p
         return;
     }
     const struct statement_sent *sent = &transaction->sent.order[query];
+    uint64_t written =
+        answer->rows == 1 ? strtoull(pg_answer_text(answer, 0, 0), NULL, 10) : answer->affected;
     if (sent->statement == STATEMENT_RECORDS) {
-        transaction->written = answer->affected;
+        transaction->written = written;
     }
-    note_rows(transaction, sent,
-              answer->rows == 1 ? strtoull(pg_answer_text(answer, 0, 0), NULL, 10)
-                                : answer->affected);
+    note_rows(transaction, sent, written);
 }
 
 static void on_done(struct pg_request *request, const struct pg_failure *failure)
