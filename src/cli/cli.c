@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/tables.h"
+
 static const char default_file[] = "/etc/standpipe/standpipe.conf";
 
 const struct cli_command cli_commands[] = {
@@ -79,6 +81,22 @@ const struct cli_command cli_commands[] = {
      .arguments_min = 1,
      .arguments_max = 2,
      .run = cli_cursor},
+    {.name = "rebuild",
+     .synopsis = "TABLE... [-c FILE] [--set section.key=value]...",
+     .sentence = "refills typed tables and tables of counts from `records`",
+     .details =
+         "TABLE is a table or a table of counts of postgres.tables_file, or `all`. It ends in "
+         "what\n"
+         "the daemon would have written, works beside a running one, rests as long as it works, "
+         "and\n"
+         "goes on where it was when it is run again. Rows that PostgreSQL refuses are left out "
+         "and\n"
+         "counted. Exit code 0: done; 1: PostgreSQL says no; 3: it could not be reached: run it\n"
+         "again.\n",
+     .accepted = OPTION_CONFIG,
+     .arguments_min = 1,
+     .arguments_max = TABLES_MAX,
+     .run = cli_rebuild},
     {.name = "reload",
      .synopsis = "[-c FILE] [--set section.key=value]... [--wait]",
      .sentence = "asks the running daemon to read its configuration again",

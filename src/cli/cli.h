@@ -57,6 +57,7 @@ int cli_migrate(const struct cli_options *options);
 int cli_dead(const struct cli_options *options);
 int cli_replay(const struct cli_options *options);
 int cli_cursor(const struct cli_options *options);
+int cli_rebuild(const struct cli_options *options);
 int cli_status(const struct cli_options *options);
 int cli_tail(const struct cli_options *options);
 int cli_reload(const struct cli_options *options);

@@ -9,6 +9,10 @@
 
 #include <libpq-fe.h>
 
+enum {
+    SQL_BINARY_MAX = 64
+};
+
 static void ignore_notice(void *context, const PGresult *notice)
 {
     (void)context;
@@ -100,6 +104,47 @@ static void append_sql(struct buffer *out, const char *sql, const char *schema)
     buffer_append_byte(out, '\0');
 }
 
+/* NULL with `error` where it is none. */
+static PGresult *checked(const struct sql_client *client, PGresult *result, struct error *error)
+{
+    ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+        return result;
+    }
+    explain_result(client, result, error);
+    PQclear(result);
+    return NULL;
+}
+
+static bool is_row_error(const PGresult *result)
+{
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    enum sqlstate_class class = sqlstate_classify(sqlstate != NULL ? sqlstate : "", "");
+    return sqlstate != NULL && (class == SQLSTATE_ROW || class == SQLSTATE_DONE);
+}
+
+PGresult *sql_client_run(struct sql_client *client, const char *sql,
+                         const struct sql_parameters *parameters, struct error *error)
+{
+    const char *values[SQL_BINARY_MAX];
+    int lengths[SQL_BINARY_MAX];
+    int formats[SQL_BINARY_MAX];
+    ASSERT(parameters->count <= SQL_BINARY_MAX);
+    for (unsigned i = 0; i < parameters->count; i++) {
+        values[i] = parameters->values[i].data;
+        lengths[i] = (int)parameters->values[i].size;
+        formats[i] = 1;
+    }
+    PGresult *result = PQexecParams(client->native, sql, (int)parameters->count, parameters->types,
+                                    values, lengths, formats, 0);
+    bool is_row = is_row_error(result);
+    result = checked(client, result, error);
+    if (result == NULL && is_row) {
+        error->kind = ERROR_ROW;
+    }
+    return result;
+}
+
 PGresult *sql_client_query(struct sql_client *client, const char *sql, const char *const *values,
                            struct error *error)
 {
@@ -113,11 +158,5 @@ PGresult *sql_client_query(struct sql_client *client, const char *sql, const cha
     append_sql(&text, sql, client->schema);
     PGresult *result = PQexecParams(client->native, text.data, count, NULL, given, NULL, NULL, 0);
     buffer_deinit(&text);
-    ExecStatusType status = PQresultStatus(result);
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
-        return result;
-    }
-    explain_result(client, result, error);
-    PQclear(result);
-    return NULL;
+    return checked(client, result, error);
 }

@@ -8,8 +8,10 @@
 #define CLI_SQL_CLIENT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
+#include "base/slice.h"
 #include "config/config.h"
 
 struct pg_conn;
@@ -24,6 +26,13 @@ enum {
     SQL_VALUES_MAX = 4
 };
 
+/* In binary format. */
+struct sql_parameters {
+    const struct slice *values;
+    const uint32_t *types; /* OIDs */
+    unsigned count;
+};
+
 /* Where it fails there is nothing to close. */
 bool sql_client_open(struct sql_client *client, const struct config *config, struct error *error)
     __attribute__((warn_unused_result));
@@ -32,6 +41,11 @@ void sql_client_close(struct sql_client *client);
  * A statement that returns no rows has an empty result. NULL with `error` where it fails. */
 struct pg_result *sql_client_query(struct sql_client *client, const char *sql,
                                    const char *const *values, struct error *error)
+    __attribute__((warn_unused_result));
+
+/* Runs `sql` as it stands. ERROR_ROW where a row is refused. NULL with `error` where it fails. */
+struct pg_result *sql_client_run(struct sql_client *client, const char *sql,
+                                 const struct sql_parameters *parameters, struct error *error)
     __attribute__((warn_unused_result));
 
 #endif

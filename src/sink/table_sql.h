@@ -6,6 +6,8 @@
  *   live   rows of records that are what the op said: inserted or changed  $1..$5 the same and seq, then columns
  *   counts what the three have added and removed, to one table of counts   none
  *
+ *   reset  rows of these keys, whatever they were made of: a rebuild makes them anew      $1..$4 as gone
+ *
  * Each is sent after the statement that has locked the repos of all its rows, so its snapshot shows them as they are.
  * Rows that are right already are not written. What is counted goes to `counts` within the transaction
  * by settings of its own (standpipe.live_<table>_<count> and so on), because no round trip may lie between.
@@ -38,8 +40,12 @@ static inline bool table_column_is_sent(const struct table_column *column)
  * user's: how many rows were written; else the command tag says it. */
 void table_sql_append(const struct tables *tables, size_t index, enum table_form form,
                       struct buffer *out);
+/* Deletes rows by key and counts them like TABLE_GONE; only before TABLE_LIVE in a transaction of a rebuild. */
+void table_sql_append_reset(const struct tables *tables, size_t index, struct buffer *out);
 /* The statement on the `index`th table of counts. */
 void table_sql_append_counts(const struct tables *tables, size_t index, struct buffer *out);
+/* Quoted, the setting in which the transaction keeps what the statement has counted for the `count`th count of a table. */
+void table_sql_append_setting(struct buffer *out, size_t table, enum table_form form, size_t count);
 /* Name, quoted; each part of schema.name. */
 void table_sql_append_name(struct buffer *out, const char *name);
 
