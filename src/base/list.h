@@ -50,6 +50,12 @@ static inline void list_remove(struct list *node)
     list_init(node);
 }
 
+/* The first node of a list that is not empty. */
+static inline struct list *list_first(const struct list *head)
+{
+    return head->next;
+}
+
 /* The first node, taken out; NULL where the list is empty. */
 static inline struct list *list_take_first(struct list *head)
 {

@@ -300,10 +300,11 @@ const struct config_key config_keys[] = {
      .minimum = 1,
      .maximum = 1000000,
      .unit = "deliveries",
-     .apply = CONFIG_APPLY_AT_ONCE,
+     .apply = CONFIG_APPLY_RECONNECT,
      .legacy = "REDIS_MAX_DELIVERIES",
-     .sentence = "After so many the entry runs alone, and is a dead letter if its own row is "
-                 "refused; an outage never makes one."},
+     .sentence =
+         "After so many the entry runs alone, in a transaction of its own, and is a dead letter "
+         "if its own row is refused; an outage never makes one."},
     {.section = "workers",
      .name = "consumer_id",
      .type = KEY_TEXT,

@@ -37,6 +37,7 @@ static const struct row {
     {"workers", "block_ms", PART_WORKERS, 0},
     {"workers", "claim_interval_ms", PART_WORKERS, 0},
     {"workers", "claim_min_idle_ms", PART_WORKERS, 0},
+    {"workers", "max_deliveries", PART_WORKERS, 0},
     {"postgres", "url", POSTGRES_PARTS, CHECK_POSTGRES | CHECK_SCHEMA},
     {"postgres", "schema", POSTGRES_PARTS, CHECK_POSTGRES | CHECK_SCHEMA},
     {"postgres", "migrate", PART_SCHEMA, CHECK_SCHEMA},

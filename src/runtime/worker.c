@@ -39,6 +39,7 @@ struct worker {
     struct sink *sink;
     struct pipeline *pipelines;
     unsigned pipeline_count;
+    uint64_t max_deliveries;
     unsigned readers_open;
     bool is_closing;
     uint64_t drain_until_ms;
@@ -122,6 +123,17 @@ static void batch_on_done(struct sink_batch *batch, const struct sink_outcome *o
     stream_reader_acknowledge(pipeline->reader, &verdict);
 }
 
+/* Delivered so often, it may be what ends whoever gets it: alone it cannot hold up others, and shows itself. */
+static bool is_suspect(const struct worker *worker, const struct stream_batch *batch)
+{
+    for (size_t i = 0; batch->is_claimed && i < batch->count; i++) {
+        if (batch->entries[i].deliveries >= worker->max_deliveries) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void reader_on_batch(void *owner, const struct stream_batch *batch)
 {
     struct pipeline *pipeline = owner;
@@ -139,6 +151,7 @@ static void reader_on_batch(void *owner, const struct stream_batch *batch)
         .entries = batch->entries,
         .count = batch->count,
         .bytes = batch->bytes,
+        .is_alone = is_suspect(pipeline->worker, batch),
         .on_done = batch_on_done,
     };
     note_in_flight(pipeline->worker);
@@ -364,6 +377,7 @@ struct worker *worker_open(struct uv_loop_s *loop, const struct worker_options *
     worker_stats_set(worker->stats, GAUGE_HEARTBEAT_MS, clock_monotonic_ms());
     (void)snprintf(worker->name, sizeof(worker->name), "worker-%u", options->number);
     worker->pipeline_count = (unsigned)options->config->workers.pipelines;
+    worker->max_deliveries = options->config->workers.max_deliveries;
     worker->readers_open = worker->pipeline_count;
     worker->pipelines = memory_allocate(worker->pipeline_count * sizeof(*worker->pipelines));
     worker_stats_forget_rows(worker->stats);

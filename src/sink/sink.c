@@ -123,11 +123,15 @@ static void take_group(struct sink *sink, struct list *group)
         const struct sink_batch *batch = LIST_ENTRY(node, struct sink_batch, node);
         bytes += batch->bytes;
         entries += batch->count;
-        if (!list_is_empty(group) && (bytes > sink->batch_bytes || entries > sink->batch_entries)) {
+        bool is_full = bytes > sink->batch_bytes || entries > sink->batch_entries;
+        if (!list_is_empty(group) && (is_full || batch->is_alone)) {
             return;
         }
         list_remove(node);
         list_append(group, node);
+        if (batch->is_alone) {
+            return;
+        }
     }
 }
 

@@ -72,6 +72,7 @@ struct sink_batch {
     const struct entry *entries;
     size_t count;
     size_t bytes;
+    bool is_alone; /* each of its entries in a transaction of its own */
     /* `error` is NULL where it has committed; ERROR_CLOSED where the sink was closed before. */
     void (*on_done)(struct sink_batch *batch, const struct sink_outcome *outcome,
                     const struct error *error);

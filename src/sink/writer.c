@@ -346,6 +346,9 @@ void writer_give(struct writer *writer, struct list *batches)
         writer->outcomes =
             memory_resize(writer->outcomes, writer->outcome_capacity * sizeof(*writer->outcomes));
     }
+    if (LIST_ENTRY(list_first(&writer->batches), struct sink_batch, node)->is_alone) {
+        isolate(writer);
+    }
     run(writer);
 }
 

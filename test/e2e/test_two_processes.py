@@ -1,6 +1,8 @@
 """Many processes share one group: all write, one ingests, the result is that of one."""
 import psycopg
+import pytest
 
+from handmade import Create, Repo, Sequence, write_frames
 from harness.journal import start_journal, written_twice
 from harness.waiting import wait_until
 
@@ -60,3 +62,32 @@ def test_a_worker_alone_reads_no_relay(setup, start_relay, generated):
     worker.wait_running()
     assert setup.last_sequence() == 0
     assert worker.terminate() == 0
+
+
+def transactions(setup, count):
+    """How many transactions wrote the records; each row's xmin is its writer's."""
+    assert setup.database.scalar("SELECT count(*) FROM standpipe_records") == count
+    return setup.database.scalar("SELECT count(DISTINCT xmin::text) FROM standpipe_records")
+
+
+@pytest.mark.parametrize("deliveries, alone", [(2, False), (7, True)])
+def test_entries_that_were_delivered_too_often_run_alone(setup, start_relay, folder, deliveries, alone):
+    repo = Repo(Sequence(), "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")
+    frames = [repo.commit(Create(f"com.example.x/r{n}", {"n": n})) for n in range(12)]
+    setup.relay = start_relay(write_frames(frames, folder / "f.bin"))
+    assert setup.command("migrate").returncode == 0
+    with psycopg.connect(setup.database.conninfo) as connection:
+        connection.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")  # no batch comes to its end
+        first = setup.run("first", relay__cursor="oldest", workers__threads=1, workers__pipelines=1)
+        wait_until(lambda: setup.last_sequence() == 12, "the stream has all", 30, [first.process])
+        first.kill()
+    stream = setup.stream()
+    # Somebody took them again and again and never came back.
+    stream.xreadgroup("firehose-processors", "gone", {"firehose:events": ">"}, count=100)
+    pending = [row["message_id"] for row in stream.xpending_range("firehose:events", "firehose-processors", "-", "+", 100)]
+    stream.execute_command("XCLAIM", "firehose:events", "firehose-processors", "gone", 0, *pending, "IDLE", 600000,
+                           "RETRYCOUNT", deliveries)
+    second = setup.run("second", workers__max_deliveries=5, workers__threads=1, workers__pipelines=1)
+    setup.wait_drained(12)
+    assert second.terminate() == 0
+    assert transactions(setup, 12) == (12 if alone else 1)
