@@ -92,6 +92,17 @@ class Verdict:
         )
         return f"rows above their repo's revision: {found}" if found else None
 
+    def typed_tables(self):
+        """They are what a rebuild makes of the records, rows and counts."""
+        live = self.world.database.typed()
+        done = self.world.command("rebuild", "all")
+        if done.returncode != 0:
+            return f"standpipe rebuild: {done.stderr}"
+        again = self.world.database.typed()
+        self.say(f"typed tables: {sum(map(len, live.values()))} rows and counts")
+        wrong = {name: (len(live[name]), len(again[name])) for name in again if live[name] != again[name]}
+        return f"not what a rebuild makes (rows before, after): {wrong}" if wrong else None
+
     def letters(self):
         rows = self.world.database.query(
             "SELECT seq, op, did, collection, rkey, count(*) FROM standpipe_dead_letters"
@@ -233,6 +244,7 @@ class Verdict:
         self.check("each undecodable frame is there once", self.frames)
         self.check("the ledger balances", self.ledger)
         self.check("no epoch was opened without a reason", self.epochs)
+        self.check("typed tables and counts are what a rebuild makes of the records", self.typed_tables)
         self.world.stop_relay()
         self.check("duplicates were offered", self.offered_twice)
         self.check("every planned kind of fault happened", self.happened)

@@ -117,10 +117,13 @@ class World:
         self.nodes["two"].start()
         self.nodes["three"].start()
 
+    def command(self, *words):
+        """A command of standpipe on this PostgreSQL; the finished process."""
+        command = [self.program, *words, "--set", f"postgres.url={self.database.conninfo}"]
+        return subprocess.run(command, capture_output=True, text=True, env=clean_environment())
+
     def migrate(self):
-        url = self.nodes["one"].urls()["postgres.url"]
-        command = [self.program, "migrate", "--set", f"postgres.url={url}"]
-        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment())
+        done = self.command("migrate")
         assert done.returncode == 0, done.stderr
         start_journal(self.database)
         self.database.query(self.history.constraint())

@@ -1,5 +1,4 @@
 """`standpipe rebuild` ends in what live writing has made, whatever was wrong before and whatever happens meanwhile."""
-import json
 import subprocess
 import time
 from pathlib import Path
@@ -18,21 +17,6 @@ def typed_tables(database, kind="rows"):
     return [name for (name,) in found]
 
 
-def dump(database):
-    """Every typed row, and every count that is not nothing."""
-    rows = {}
-    for name in typed_tables(database):
-        rows[name] = [row for (row,) in database.query(f'SELECT t::text FROM "standpipe_{name}" t ORDER BY uri')]
-    for name in typed_tables(database, "counts"):
-        found = database.query(f'SELECT to_jsonb(t)::text FROM "{name}" t ORDER BY 1')
-        rows[name] = [row for (row,) in found if any(value for value in numbers(row))]
-    return rows
-
-
-def numbers(row):
-    return [value for value in json.loads(row).values() if isinstance(value, int)]
-
-
 @pytest.fixture
 def filled(setup, start_relay, generated):
     """All events written live, and what the tables are then."""
@@ -40,7 +24,7 @@ def filled(setup, start_relay, generated):
     daemon = setup.run(relay__cursor="oldest")
     setup.wait_drained(generated.last_sequence)
     assert daemon.terminate() == 0
-    live = dump(setup.database)
+    live = setup.database.typed()
     assert sum(map(len, live.values())) > 500
     return live
 
@@ -59,10 +43,10 @@ def wreck(database):
 
 def test_rebuild_makes_what_live_writing_has_made(setup, filled):
     wreck(setup.database)
-    assert dump(setup.database) != filled
+    assert setup.database.typed() != filled
     done = setup.command("rebuild", "all")
     assert done.returncode == DONE, done.stderr
-    assert dump(setup.database) == filled
+    assert setup.database.typed() == filled
     assert "likes: " in done.stdout and "post_counts: " in done.stdout
     assert setup.database.scalar("SELECT count(*) FROM standpipe_tables WHERE NOT filled OR rebuild IS NOT NULL") == 0
 
@@ -71,7 +55,7 @@ def test_each_table_alone_keeps_its_counts_right(setup, filled):
     for name in typed_tables(setup.database):
         setup.database.query(f'UPDATE "standpipe_{name}" SET rev = rev')
         assert setup.command("rebuild", name).returncode == DONE
-    assert dump(setup.database) == filled
+    assert setup.database.typed() == filled
 
 
 def test_a_rebuild_that_was_killed_goes_on_where_it_was(setup, filled):
@@ -97,7 +81,7 @@ def test_a_rebuild_that_was_killed_goes_on_where_it_was(setup, filled):
             assert setup.command("rebuild", "all").returncode == DONE
             break
     assert kills > 0
-    assert dump(setup.database) == filled
+    assert setup.database.typed() == filled
 
 
 def test_a_rebuild_beside_a_living_daemon_loses_and_doubles_nothing(setup, start_relay, generated):
@@ -110,9 +94,9 @@ def test_a_rebuild_beside_a_living_daemon_loses_and_doubles_nothing(setup, start
         runs += 1
     setup.wait_drained(generated.last_sequence)
     assert daemon.terminate() == 0 and runs > 0
-    live = dump(setup.database)
+    live = setup.database.typed()
     assert setup.command("rebuild", "all").returncode == DONE
-    assert dump(setup.database) == live
+    assert setup.database.typed() == live
 
 
 def test_a_table_that_was_described_later_is_filled(setup, filled, folder):

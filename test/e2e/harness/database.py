@@ -56,6 +56,16 @@ class Database:
             state.rows[tuple(key)] = (cid, value)
         return state
 
+    def typed(self):
+        """Every row of every typed table, hidden ones too, and every count that is not nothing."""
+        kinds = self.query("SELECT name, kind FROM standpipe_tables WHERE kind IN ('rows', 'counts') ORDER BY name")
+        rows = {}
+        for name, kind in kinds:
+            table = f"standpipe_{name}" if kind == "rows" else name
+            found = [row for (row,) in self.query(f'SELECT to_jsonb(t) FROM "{table}" t ORDER BY 1')]
+            rows[name] = [row for row in found if kind == "rows" or any(isinstance(value, int) and value for value in row.values())]
+        return rows
+
     def dump(self):
         """Every row of the tables that a replay must not touch, as text."""
         return {name: [row[0] for row in self.query(sql)] for name, sql in DUMPS.items()}
