@@ -299,6 +299,7 @@ static void open_sink(struct worker *worker, const struct worker_options *option
         .conninfo = postgres->url,
         .schema = postgres->schema,
         .tables = options->config->tables,
+        .clears_repos = options->number == 0,
         .name = worker->name,
         .connections = options->connections,
         .batch_bytes = postgres->batch_bytes,

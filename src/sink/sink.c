@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "sink/purger.h"
 #include "sink/writer.h"
 
 #include <uv.h>
@@ -23,9 +24,10 @@ struct sink {
     bool is_closing;
     struct list waiting;
     struct table_plan *plan;
+    struct purger *purger;   /* NULL: none, or closed */
     struct writer **writers; /* NULL once closed */
     unsigned writer_count;
-    unsigned open_handles; /* writers and timer */
+    unsigned open_handles; /* writers, purger and timer */
     uv_timer_t timer;      /* the end of draining */
 };
 
@@ -202,6 +204,15 @@ static void on_timer_closed(uv_handle_t *handle)
     finish_closing(handle->data);
 }
 
+/* One of writers and purger has closed; the timer goes last. */
+static void close_last(struct sink *sink)
+{
+    if (sink->open_handles == 2) {
+        uv_close((uv_handle_t *)&sink->timer, on_timer_closed);
+    }
+    finish_closing(sink);
+}
+
 static void on_writer_closed(void *owner, struct writer *writer)
 {
     struct sink *sink = owner;
@@ -210,10 +221,14 @@ static void on_writer_closed(void *owner, struct writer *writer)
             sink->writers[i] = NULL;
         }
     }
-    if (sink->open_handles == 2) { /* this one and the timer */
-        uv_close((uv_handle_t *)&sink->timer, on_timer_closed);
-    }
-    finish_closing(sink);
+    close_last(sink);
+}
+
+static void on_purger_closed(void *owner)
+{
+    struct sink *sink = owner;
+    sink->purger = NULL;
+    close_last(sink);
 }
 
 static void on_drain_over(uv_timer_t *timer)
@@ -233,6 +248,9 @@ void sink_close(struct sink *sink, uint64_t drain_ms)
     }
     sink->is_closing = true;
     fail_waiting(sink);
+    if (sink->purger != NULL) {
+        purger_close(sink->purger);
+    }
     int result = uv_timer_start(&sink->timer, on_drain_over, drain_ms, 0);
     ASSERT(result == 0);
     for (unsigned i = 0; i < sink->writer_count; i++) {
@@ -248,6 +266,15 @@ static char *name_object(const char *name)
     buffer_append_format(&object, "postgres[%s]", name);
     buffer_append_byte(&object, '\0');
     return object.data;
+}
+
+static void open_purger(struct sink *sink, struct uv_loop_s *loop,
+                        const struct sink_options *options)
+{
+    static const struct purger_callbacks callbacks = {.on_rows = on_writer_rows,
+                                                      .on_closed = on_purger_closed};
+    sink->open_handles++;
+    sink->purger = purger_open(loop, options, sink->plan, &callbacks, sink);
 }
 
 struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *options,
@@ -275,6 +302,9 @@ struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *option
     sink->timer.data = sink;
     for (unsigned i = 0; i < options->connections; i++) {
         sink->writers[i] = writer_open(loop, options, sink->plan, &writer_callbacks, sink);
+    }
+    if (options->clears_repos) {
+        open_purger(sink, loop, options);
     }
     return sink;
 }

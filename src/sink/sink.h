@@ -46,6 +46,9 @@ struct sink_options {
     uint64_t statement_timeout_ms;
     bool prepared;         /* false behind a transaction pooler */
     bool keeps_no_letters; /* a retry of dead letters: what is dead again is only counted */
+    bool
+        clears_repos; /* also removes what large deleted repos have left: purger.h; one connection more */
+    uint64_t purge_interval_ms;     /* between its looks; 0: 5,000 */
     uint64_t misconfigured_wait_ms; /* between tries where the set-up is wrong; 0: 30,000 */
 };
 

@@ -57,22 +57,29 @@ static const char identities_sql[] =
     " FROM unnest($1, $2, $3, $4, $5) AS x (did, epoch, seq, at, handle)"
     " WHERE r.did = x.did AND" IS_NEWER("identity", "x.handle IS DISTINCT FROM r.handle");
 
+/* A repo with more rows than this is cleared by the purger. */
+#define IS_LARGE                                                                                   \
+    "(SELECT count(*) > 5000 FROM (SELECT FROM standpipe_records AS q WHERE q.did = r.did"         \
+    " LIMIT 5001) AS first)"
+
 static const char accounts_sql[] =
     "UPDATE repos AS r SET account_epoch = x.epoch, account_seq = x.seq,"
     " account_time = coalesce(x.at, now()), active = x.active, status = x.status,"
     " floor = CASE WHEN x.floor > coalesce(r.floor, '') THEN x.floor ELSE r.floor END,"
     " floor_time = CASE WHEN x.floor > coalesce(r.floor, '') THEN x.floor_time"
-    " ELSE r.floor_time END, updated_at = now()"
+    " ELSE r.floor_time END,"
+    " clearing = r.clearing OR (coalesce(x.floor, '') > coalesce(r.floor, '') AND " IS_LARGE "),"
+    " updated_at = now()"
     " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
     " AS x (did, epoch, seq, at, active, status, floor, floor_time)"
     " WHERE r.did = x.did AND" IS_NEWER(
         "account", "(x.active, x.status) IS DISTINCT FROM (r.active, r.status)");
 
 /* Whatever the position of the account's state: a deletion that comes late has still happened. */
-static const char floors_sql[] =
-    "UPDATE repos AS r SET floor = x.floor, floor_time = x.floor_time, updated_at = now()"
-    " FROM unnest($1, $2, $3) AS x (did, floor, floor_time)"
-    " WHERE r.did = x.did AND x.floor > coalesce(r.floor, '')";
+static const char floors_sql[] = "UPDATE repos AS r SET floor = x.floor, floor_time = x.floor_time,"
+                                 " clearing = r.clearing OR " IS_LARGE ", updated_at = now()"
+                                 " FROM unnest($1, $2, $3) AS x (did, floor, floor_time)"
+                                 " WHERE r.did = x.did AND x.floor > coalesce(r.floor, '')";
 
 static const char clear_repos_sql[] =
     "UPDATE repos SET rev = CASE WHEN rev >= floor THEN rev END,"
@@ -87,8 +94,7 @@ static const char clear_repos_sql[] =
 /* Tombstones below the floor go too: the floor does their work. */
 static const char clear_records_sql[] =
     "DELETE FROM standpipe_records AS r USING repos AS p"
-    " WHERE p.did = ANY ($1) AND r.did = p.did AND r.rev < p.floor"
-    " AND (r.rev <> '' OR coalesce(r.event_time < p.floor_time, true))";
+    " WHERE p.did = ANY ($1) AND NOT p.clearing AND r.did = p.did AND " STATEMENT_BELOW_FLOOR;
 
 /* The fifth highest and below are forgotten: what is below four that came whole was met, or is so
  * late that nobody can tell. */

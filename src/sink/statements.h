@@ -13,6 +13,10 @@
 #include "sink/batch.h"
 #include "sink/pg_connection.h"
 
+/* A record `r` that a deletion of its repo `p` has removed; the view `records` says the same. */
+#define STATEMENT_BELOW_FLOOR                                                                      \
+    "r.rev < p.floor AND (r.rev <> '' OR coalesce(r.event_time < p.floor_time, true))"
+
 /* For pg_connection_options; in the order in which they are sent. */
 enum statement {
     STATEMENT_REPOS,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/panic.h"
+#include "sink/statements.h"
 
 static const char *const form_names[] = {
     [TABLE_CLEAR] = "clear", [TABLE_GONE] = "gone", [TABLE_LIVE] = "live"};
@@ -282,9 +283,8 @@ static void append_clear(const struct writing *writing)
     buffer_append_format(out,
                          " FROM repos AS p CROSS JOIN LATERAL (SELECT did, rkey"
                          " FROM standpipe_records AS r WHERE r.did = p.did AND r.collection = '%s'"
-                         " AND r.rev < p.floor AND (r.rev <> ''"
-                         " OR coalesce(r.event_time < p.floor_time, true)) OFFSET 0) AS r"
-                         " WHERE p.did = ANY ($1)))",
+                         " AND " STATEMENT_BELOW_FLOOR " OFFSET 0) AS r"
+                         " WHERE p.did = ANY ($1) AND NOT p.clearing))",
                          writing->table->collection);
 }
 
