@@ -65,9 +65,12 @@ def held_workers(setup):
         yield
 
 
-def fill(stage, count):
+RECORDS_ALONE = {"postgres.tables_file": "none"}
+
+
+def fill(stage, count, settings=()):
     """Relay to stream while the workers are held; ends the daemon with the stream full."""
-    setup = stage.fresh("--file", stage.frames(count))
+    setup = stage.fresh("--file", stage.frames(count), settings=settings)
     with held_workers(setup):
         daemon = setup.run("bench", relay__cursor="oldest")
         started = wait_queued(setup, daemon, 1)
@@ -78,10 +81,10 @@ def fill(stage, count):
     return setup, found
 
 
-def run_phases(stage, arguments):
+def run_phases(stage, arguments, settings=()):
     """Ingest alone, then the workers alone; the start of the process counts with the latter."""
     count = arguments.events
-    setup, ingest = fill(stage, count)
+    setup, ingest = fill(stage, count, settings)
     stage.relay.stop()
     started = time.monotonic()
     daemon = setup.run("bench", ingest__mode="never")
@@ -92,24 +95,44 @@ def run_phases(stage, arguments):
     return {"ingest": ingest, "sink": sink}
 
 
-def phases(wanted):
-    def bench(stage, arguments):
-        found = repeat(arguments, lambda: run_phases(stage, arguments))
-        yield from ((name, found[name]) for name in wanted)
+def with_share(found, name):
+    """Of the rate of `records` alone, what is left with typed tables and counts."""
+    rates = [found[which]["events_per_second"] for which in (name, f"{name}-records")]
+    found[name]["share_of_records_alone"] = round(rates[0] / rates[1], 2)
+    return found
 
-    return bench
+
+def ingest(stage, arguments):
+    found = repeat(arguments, lambda: run_phases(stage, arguments))
+    yield "ingest", found["ingest"]
+
+
+def sink(stage, arguments):
+    """With the typed tables of app.bsky and their counts, and in the same run without."""
+
+    def once():
+        full = run_phases(stage, arguments)["sink"]
+        alone = run_phases(stage, arguments, RECORDS_ALONE)["sink"]
+        return with_share({"sink": full, "sink-records": alone}, "sink")
+
+    yield from repeat(arguments, once).items()
+
+
+def run_through(stage, arguments, settings=()):
+    setup = stage.fresh("--file", stage.frames(arguments.events), settings=settings)
+    daemon = setup.run("bench", relay__cursor="oldest")
+    started = wait_queued(setup, daemon, 1)
+    usage = Usage(stage.processes(daemon))
+    setup.wait_drained(arguments.events, 180)
+    found = figures(arguments.events, time.monotonic() - started, usage, daemon)
+    assert daemon.terminate() == 0
+    return found
 
 
 def end_to_end(stage, arguments):
     def once():
-        setup = stage.fresh("--file", stage.frames(arguments.events))
-        daemon = setup.run("bench", relay__cursor="oldest")
-        started = wait_queued(setup, daemon, 1)
-        usage = Usage(stage.processes(daemon))
-        setup.wait_drained(arguments.events, 180)
-        found = figures(arguments.events, time.monotonic() - started, usage, daemon)
-        assert daemon.terminate() == 0
-        return {"end-to-end": found}
+        full, alone = run_through(stage, arguments), run_through(stage, arguments, RECORDS_ALONE)
+        return with_share({"end-to-end": full, "end-to-end-records": alone}, "end-to-end")
 
     yield from repeat(arguments, once).items()
 
@@ -227,8 +250,8 @@ def http(stage, arguments):
 
 BENCHES = {
     "decode": decode,
-    "ingest": phases(["ingest"]),
-    "sink": phases(["sink"]),
+    "ingest": ingest,
+    "sink": sink,
     "end-to-end": end_to_end,
     "latency": latency,
     "idle": idle,

@@ -75,7 +75,7 @@ class Stage:
                 thing.stop()
         self.setup = self.relay = self.redis = None
 
-    def fresh(self, *relay_arguments):
+    def fresh(self, *relay_arguments, settings=()):
         """Empty Redis, an empty migrated database, a relay that was told `relay_arguments`."""
         self.clear()
         if not self.cluster:
@@ -86,7 +86,7 @@ class Stage:
         self.redis = RedisServer(self.folder / f"redis-{self.runs}").start()
         self.relay = Relay(self.relay_program, self.folder, *relay_arguments).start()
         self.setup = Setup(self.standpipe, self.folder, self.redis, Database(self.cluster, name), self.relay)
-        self.setup.settings = dict(SETTINGS)
+        self.setup.settings = {**SETTINGS, **dict(settings)}
         done = self.setup.command("migrate")
         assert done.returncode == 0, done.stderr
         return self.setup
