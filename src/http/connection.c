@@ -146,16 +146,8 @@ static void linger(struct connection *connection)
     proceed(connection);
 }
 
-static void on_written(uv_write_t *write, int status)
+static void go_on_after_write(struct connection *connection)
 {
-    struct connection *connection = write->data;
-    if (connection->state == CONNECTION_CLOSING) {
-        return;
-    }
-    if (status != 0) {
-        connection_close(connection);
-        return;
-    }
     if (connection->response.stream != NULL && !connection->is_last_event) {
         buffer_clear(&connection->response.body);
         enter_state(connection, CONNECTION_STREAMING);
@@ -174,6 +166,22 @@ static void on_written(uv_write_t *write, int status)
     connection->is_head = false; /* of the request that is over */
     enter_state(connection, CONNECTION_READING);
     proceed(connection);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct connection *connection = write->data;
+    struct server *server = connection->server;
+    if (connection->state == CONNECTION_CLOSING) {
+        return;
+    }
+    pace_begin(&server->pace);
+    if (status != 0) {
+        connection_close(connection);
+    } else {
+        go_on_after_write(connection);
+    }
+    pace_end(&server->pace);
 }
 
 static void count_response(struct connection *connection)
@@ -239,9 +247,8 @@ static void on_answered(struct response *response)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static void on_deadline(uv_timer_t *timer)
+static void give_up(struct connection *connection)
 {
-    struct connection *connection = timer->data;
     if (connection->state == CONNECTION_ANSWERING) {
         answer_abandon(&connection->response);
         send_problem(connection, 504, "no answer in time");
@@ -251,6 +258,15 @@ static void on_deadline(uv_timer_t *timer)
     } else {
         connection_close(connection);
     }
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct connection *connection = timer->data;
+    struct server *server = connection->server;
+    pace_begin(&server->pace);
+    give_up(connection);
+    pace_end(&server->pace);
 }
 
 static void dispatch(struct connection *connection, const struct request *request)
@@ -310,16 +326,17 @@ static void alloc_input(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 {
     struct connection *connection = stream->data;
+    struct server *server = connection->server;
     (void)buffer;
-    if (size == UV_EOF) {
-        connection->has_ended = true;
-    } else if (size < 0) {
+    pace_begin(&server->pace);
+    if (size < 0 && size != UV_EOF) {
         connection_close(connection);
-        return;
     } else {
-        connection->input_end += (size_t)size;
+        connection->has_ended = size == UV_EOF;
+        connection->input_end += size > 0 ? (size_t)size : 0;
+        proceed(connection);
     }
-    proceed(connection);
+    pace_end(&server->pace);
 }
 
 /* What is left moves to the front, so that room is at the end. */
@@ -351,6 +368,9 @@ static void update_reading(struct connection *connection)
 static void proceed_reading(struct connection *connection)
 {
     if (connection->input_start < connection->input_end) {
+        if (!server_may_work(connection->server)) {
+            return; /* connection_resume() follows */
+        }
         parse_input(connection);
     }
     if (connection->state == CONNECTION_READING && connection->has_ended) {
@@ -374,6 +394,13 @@ static void proceed(struct connection *connection)
     if (connection->state != CONNECTION_CLOSING) {
         compact_input(connection);
         update_reading(connection);
+    }
+}
+
+void connection_resume(struct connection *connection)
+{
+    if (connection->state == CONNECTION_READING) {
+        proceed(connection);
     }
 }
 

@@ -27,6 +27,8 @@ enum connection_welcome {
 void connection_open(struct server *server, enum connection_welcome welcome);
 /* Safe twice. */
 void connection_close(struct connection *connection);
+/* The server may work again: takes up a request that waits in the input. */
+void connection_resume(struct connection *connection);
 struct connection *connection_at(struct list *node);
 
 #endif

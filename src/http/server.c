@@ -11,11 +11,13 @@ enum {
     BACKLOG = 128,
     /* Connections over the cap that are told so; more than that are just closed. */
     REFUSED_MAX = 32,
+    HANDLE_COUNT = 2,
+    PACE_WAIT_MS = 20,
 };
 
 static void finish_if_closed(struct server *server)
 {
-    if (!server->is_closing || server->is_listener_open || server->connection_count > 0) {
+    if (!server->is_closing || server->open_handles > 0 || server->connection_count > 0) {
         return;
     }
     void (*on_closed)(void *) = server->callbacks.on_closed;
@@ -26,10 +28,10 @@ static void finish_if_closed(struct server *server)
     }
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct server *server = handle->data;
-    server->is_listener_open = false;
+    server->open_handles--;
     finish_if_closed(server);
 }
 
@@ -58,13 +60,8 @@ static void warn_of_cap(struct server *server)
     }
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+static void accept_one(struct server *server)
 {
-    struct server *server = listener->data;
-    if (status != 0) {
-        warn_of_accept(server, status);
-        return;
-    }
     unsigned limit = server->limits.max_connections;
     enum connection_welcome welcome = CONNECTION_SERVE;
     if (server->connection_count >= limit) {
@@ -73,8 +70,63 @@ static void on_connection(uv_stream_t *listener, int status)
         warn_of_cap(server);
     }
     server->connection_count++;
+    pace_begin(&server->pace);
     connection_open(server, welcome);
+    pace_end(&server->pace);
 }
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    struct server *server = listener->data;
+    if (status != 0) {
+        warn_of_accept(server, status);
+    } else if (server_may_work(server)) {
+        accept_one(server);
+    } else {
+        server->is_accept_waiting = true;
+    }
+}
+
+/* --- pace -------------------------------------------------------------------------------------- */
+
+/* One after the other, those that waited longest first; who still has to wait starts the timer again. */
+static void on_pace_over(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    if (server->is_accept_waiting && !pace_is_over(&server->pace)) {
+        server->is_accept_waiting =
+            false; /* first: those who are in already must not keep it out */
+        accept_one(server);
+    }
+    pace_begin(&server->pace);
+    for (unsigned i = server->connection_count; i > 0 && !pace_is_over(&server->pace); i--) {
+        struct list *node = list_take_first(&server->connections);
+        if (node == NULL) {
+            break;
+        }
+        list_append(&server->connections, node);
+        connection_resume(connection_at(node));
+        pace_end(&server->pace); /* so that the next one sees what this one took */
+        pace_begin(&server->pace);
+    }
+    pace_end(&server->pace);
+    if (pace_is_over(&server->pace)) {
+        (void)server_may_work(server);
+    }
+}
+
+bool server_may_work(struct server *server)
+{
+    if (!pace_is_over(&server->pace)) {
+        return true;
+    }
+    if (!server->is_closing && !uv_is_active((uv_handle_t *)&server->pace_timer)) {
+        ASSERT(uv_timer_start(&server->pace_timer, on_pace_over, PACE_WAIT_MS, 0) == 0);
+    }
+    return false;
+}
+
+/* --- life -------------------------------------------------------------------------------------- */
 
 struct server *server_open(struct uv_loop_s *loop, const char *listen,
                            const struct server_limits *limits,
@@ -89,12 +141,14 @@ struct server *server_open(struct uv_loop_s *loop, const char *listen,
     server->limits = *limits;
     server->callbacks = *callbacks;
     server->owner = owner;
-    server->is_listener_open = true;
+    server->open_handles = HANDLE_COUNT;
+    server->pace_timer.data = server;
     server->port = address_port(fd);
     list_init(&server->connections);
     server->listener.data = server;
     /* A bound TCP socket and a loop that runs: neither call has a reason left to refuse. */
     ASSERT(uv_tcp_init(loop, &server->listener) == 0);
+    ASSERT(uv_timer_init(loop, &server->pace_timer) == 0);
     ASSERT(uv_tcp_open(&server->listener, fd) == 0);
     int code = uv_listen((uv_stream_t *)&server->listener, BACKLOG, on_connection);
     if (code != 0) {
@@ -116,7 +170,8 @@ void server_close(struct server *server)
     LIST_FOREACH_SAFE (node, following, &server->connections) {
         connection_close(connection_at(node));
     }
-    uv_close((uv_handle_t *)&server->listener, on_listener_closed);
+    uv_close((uv_handle_t *)&server->listener, on_handle_closed);
+    uv_close((uv_handle_t *)&server->pace_timer, on_handle_closed);
 }
 
 uint16_t server_port(const struct server *server)
@@ -128,5 +183,6 @@ struct snapshot_server server_counters(const struct server *server)
 {
     struct snapshot_server counters = server->counters;
     counters.connections = server->connection_count;
+    counters.busy_us = server->pace.busy_us;
     return counters;
 }

@@ -4,6 +4,8 @@
  *   accept --> [connection] --request--> handle() --response--> client
  *         \--> over the cap: 503 and goodbye; far over it: closed at once
  *
+ * It gets 5 % of the thread (pace.h); over that, accepts and requests wait, in the kernel and in their input.
+ *
  * Ownership: heap; owns its connections; freed right after `on_closed`.
  * Threading: the loop's thread only.
  */

@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "http/pace.h"
 #include "http/server.h"
 
 #include <uv.h>
@@ -17,7 +18,10 @@ struct server {
     void *owner;
     struct list connections;   /* those that are served or refused, not those that close */
     unsigned connection_count; /* closing ones too: each has memory */
-    bool is_listener_open;
+    struct pace pace;
+    uv_timer_t pace_timer;  /* runs while work waits */
+    bool is_accept_waiting; /* the listener says nothing more until that client is accepted */
+    unsigned open_handles;  /* listener and timer */
     bool is_closing;
     uint16_t port;
     struct snapshot_server counters;
@@ -25,6 +29,8 @@ struct server {
     struct log_limit accept_log;
 };
 
+/* False: HTTP has had its share of the thread; connection_resume() follows once it may go on. */
+bool server_may_work(struct server *server);
 /* The last thing that a connection says, once its memory is gone. */
 void server_connection_closed(struct server *server);
 

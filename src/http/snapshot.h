@@ -42,6 +42,7 @@ enum {
 };
 struct snapshot_server {
     uint64_t connections, refused;
+    uint64_t busy_us;                        /* time of the thread that HTTP took */
     uint64_t event_streams, skipped_events;  /* skipped: the client still read the one before */
     uint64_t responses[HTTP_STATUS_CLASSES]; /* 1xx to 5xx */
 };

@@ -236,15 +236,16 @@ def http(stage, arguments):
     daemon = setup.run("bench", relay__cursor="live")
     wait_queued(setup, daemon, 1)
     sample(setup, daemon, WARM_SECONDS)
-    rates = web.windows(setup, daemon, arguments.runs)
+    found, quiet = web.windows(setup, daemon, arguments.runs)
     assert daemon.terminate() == 0
-    quiet = statistics.median(rates["quiet"])
+    ratios = {name: [ratio for ratio, _ in rows] for name, rows in found.items()}
     yield "http", {
         "scrape_cpu_ms": round(cost_ms, 3),
         "scrape_a_second_percent_of_a_core": round(cost_ms / 10, 3),
-        "events_per_second_quiet": round(quiet),
-        "noise_percent": round(100 * (max(rates["quiet"]) - min(rates["quiet"])) / quiet, 1),
-        "ratio_to_quiet": {name: round(statistics.median(found) / quiet, 3) for name, found in rates.items()},
+        "events_per_second_quiet": round(statistics.median(quiet)),
+        "ratio_to_quiet": {name: round(statistics.median(rows), 3) for name, rows in ratios.items()},
+        "ratio_least_and_most": {name: f"{min(rows):.2f} {max(rows):.2f}" for name, rows in ratios.items()},
+        "percent_of_thread_0": {name: round(100 * statistics.median(share for _, share in rows), 2) for name, rows in found.items()},
     }
 
 

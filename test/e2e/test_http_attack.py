@@ -34,6 +34,7 @@ def attack(daemon, kind):
 
 @pytest.mark.parametrize("kind", list(HELD))
 def test_events_flow_on_and_pages_are_there_again_afterwards(setup, daemon, kind):
+    busy, started = daemon.metrics()["standpipe_http_busy_seconds_total"], time.monotonic()
     attacker = attack(daemon, kind)
     sequences = [setup.queued()]
     while attacker.poll() is None:
@@ -45,7 +46,9 @@ def test_events_flow_on_and_pages_are_there_again_afterwards(setup, daemon, kind
     still = sum(after == before for before, after in zip(sequences, sequences[1:]))
     assert still <= len(sequences) // 4, f"the ingest stood still: {sequences}"
     wait_until(lambda: daemon.get("/livez")[0] == 200, "a page is served again", 30, [daemon.process])
-    metrics = daemon.metrics()
+    metrics = wait_until(daemon.metrics, "a page of metrics", 30, [daemon.process])
+    share = (metrics["standpipe_http_busy_seconds_total"] - busy) / (time.monotonic() - started)
+    assert share < 0.1, f"HTTP took {share:.1%} of the thread that ingests; 5 % is its share"
     assert metrics["standpipe_http_connections"] <= 128 + 32
     if kind == "flood":
         assert figures["refused_with_503"] > 0, figures  # told, and not just cut off
