@@ -138,6 +138,9 @@ static void fill_workers(const struct console_sources *sources, struct metrics_s
         histogram_collect(&sink->batch_us, &stats->batch_us);
         histogram_collect(&sink->commit_us, &stats->commit_us);
         histogram_collect(&sink->event_commit_us, &stats->event_commit_us);
+        for (unsigned c = 0; c < SQLSTATE_CLASS_COUNT; c++) {
+            sink->errors[c] += __atomic_load_n(&stats->errors[c], __ATOMIC_RELAXED);
+        }
         int64_t last_us = (int64_t)worker_stats_get(stats, GAUGE_LAST_COMMIT_US);
         if (last_us > sink->last_commit_us) {
             sink->last_commit_us = last_us;

@@ -285,6 +285,12 @@ static void sink_on_rows(void *owner, size_t table, const struct sink_rows *rows
     worker_stats_add_rows(worker->stats, table, rows);
 }
 
+static void sink_on_error(void *owner, const char *sqlstate)
+{
+    struct worker *worker = owner;
+    worker_stats_add_error(worker->stats, sqlstate);
+}
+
 /* ---- opening -------------------------------------------------------------------------------- */
 
 static void open_sink(struct worker *worker, const struct worker_options *options)
@@ -292,6 +298,7 @@ static void open_sink(struct worker *worker, const struct worker_options *option
     static const struct sink_callbacks callbacks = {
         .on_state = sink_on_state,
         .on_rows = sink_on_rows,
+        .on_error = sink_on_error,
         .on_closed = sink_on_closed,
     };
     const struct config_postgres *postgres = &options->config->postgres;

@@ -38,6 +38,7 @@ struct worker_stats {
     struct histogram commit_us;       /* of a transaction, its COMMIT included */
     struct histogram event_commit_us; /* time of the batch's oldest event to its commit */
     uint64_t gauges[GAUGE_COUNT];
+    uint64_t errors[SQLSTATE_CLASS_COUNT]; /* of PostgreSQL; the owning thread writes */
     /* In the order of the configuration's tables, then of its tables of counts. */
     struct worker_rows rows[2 * TABLES_MAX];
 };
@@ -49,6 +50,13 @@ void worker_stats_add_rows(struct worker_stats *stats, size_t table, const struc
 /* For any thread: adds what is counted of `table`. */
 void worker_stats_collect_rows(const struct worker_stats *stats, size_t table,
                                struct worker_rows *sum);
+
+/* For the owning thread. */
+static inline void worker_stats_add_error(struct worker_stats *stats, const char *sqlstate)
+{
+    uint64_t *errors = &stats->errors[snapshot_sqlstate_class(sqlstate)];
+    __atomic_store_n(errors, __atomic_load_n(errors, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+}
 
 static inline void worker_stats_set(struct worker_stats *stats, enum gauge which, uint64_t value)
 {

@@ -163,6 +163,14 @@ static void on_writer_rows(void *owner, size_t table, const struct sink_rows *ro
     }
 }
 
+static void on_writer_error(void *owner, const char *sqlstate)
+{
+    struct sink *sink = owner;
+    if (sink->callbacks.on_error != NULL) {
+        sink->callbacks.on_error(sink->owner, sqlstate);
+    }
+}
+
 void sink_submit(struct sink *sink, struct sink_batch *batch)
 {
     list_append(&sink->waiting, &batch->node);
@@ -283,6 +291,7 @@ struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *option
     static const struct writer_callbacks writer_callbacks = {.on_idle = on_writer_idle,
                                                              .on_state = on_writer_state,
                                                              .on_rows = on_writer_rows,
+                                                             .on_error = on_writer_error,
                                                              .on_closed = on_writer_closed};
     struct sink *sink = memory_allocate(sizeof(*sink));
     ASSERT(options->connections > 0);

@@ -91,6 +91,8 @@ struct sink_callbacks {
      * NULL. */
     void (*on_rows)(void *owner, size_t table, const struct sink_rows *rows);
     void (*on_state)(void *owner, enum sink_state state, const struct error *error);
+    /* A transaction failed, or a connection was lost or refused; "" where no server said why. May be NULL. */
+    void (*on_error)(void *owner, const char *sqlstate);
     void (*on_closed)(void *owner);
 };
 

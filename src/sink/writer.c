@@ -269,6 +269,7 @@ static enum sqlstate_class class_of(const struct pg_failure *failure)
 
 static void handle_failure(struct writer *writer, const struct pg_failure *failure)
 {
+    writer->callbacks.on_error(writer->owner, failure->sqlstate);
     switch (class_of(failure)) {
     case SQLSTATE_DONE:
     case SQLSTATE_ROW:
@@ -371,6 +372,9 @@ static void on_ready(void *owner)
 static void on_lost(void *owner, const struct pg_failure *failure)
 {
     struct writer *writer = owner;
+    if (writer->phase != WRITER_RUNNING) { /* else the transaction has failed too, and counts */
+        writer->callbacks.on_error(writer->owner, failure->sqlstate);
+    }
     set_state(writer, failure->class == SQLSTATE_MISCONFIGURED ? SINK_MISCONFIGURED : SINK_AWAY,
               failure);
 }

@@ -29,6 +29,7 @@ struct writer_callbacks {
     void (*on_state)(void *owner, struct writer *writer, const struct error *error);
     /* As in sink_callbacks. */
     void (*on_rows)(void *owner, size_t table, const struct sink_rows *rows);
+    void (*on_error)(void *owner, const char *sqlstate);
     void (*on_closed)(void *owner, struct writer *writer);
 };
 

@@ -63,3 +63,14 @@ def test_metrics_tell_where_the_events_went(setup, start_relay, folder):
         [daemon.process],
     )
     assert daemon.terminate() == 0
+
+
+def test_metrics_tell_what_postgresql_refused_by_class(setup, start_relay, folder):
+    repo = Repo(Sequence(), "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")
+    frames = [repo.commit(Create(f"com.example.x/r{n}", {"n": n})) for n in range(10)]
+    assert setup.command("migrate").returncode == 0
+    setup.database.query("ALTER TABLE standpipe_records ADD CHECK (rkey <> 'r4')")
+    setup.relay = start_relay(write_frames(frames, folder / "f.bin"))
+    daemon = setup.run(relay__cursor="oldest").wait_ready()
+    setup.wait_drained(10)
+    assert daemon.metrics()['standpipe_postgres_errors_total{class="23"}'] >= 1
