@@ -112,7 +112,7 @@ static void store_on_refused(void *owner)
 static void store_on_connected(void *owner)
 {
     struct daemon *daemon = owner;
-    mark_watch_note_doubt(&daemon->mark_watch);
+    mark_watch_note_connected(&daemon->mark_watch);
 }
 
 static void store_on_closed(void *owner)

@@ -27,7 +27,8 @@ static void ask(struct mark_watch *watch)
 {
     bool is_resting =
         watch->rewound_at_ms > 0 && clock_monotonic_ms() < watch->rewound_at_ms + REST_MS;
-    if (watch->is_asking || is_resting || watch->remembered.epoch == 0) {
+    if (watch->is_asking || (is_resting && !watch->is_reconnected) ||
+        watch->remembered.epoch == 0) {
         return;
     }
     watch->is_due = false;
@@ -41,6 +42,9 @@ void mark_watch_note_depth(struct mark_watch *watch, const struct stream_depth *
 {
     /* Whatever relay it is of: the ingester holds until PostgreSQL's newest mark, of any relay, is met. */
     watch->remembered = depth->has_meta ? depth->saved : (struct position){0};
+    if (depth->rewinds != watch->rewind.rewinds) {
+        watch->is_lower = false; /* another process was first; what we owe is done all the same */
+    }
     watch->rewind.rewinds = depth->rewinds;
     if (watch->is_due || clock_monotonic_ms() >= watch->asked_at_ms + INTERVAL_MS) {
         ask(watch);
@@ -51,6 +55,13 @@ void mark_watch_note_doubt(struct mark_watch *watch)
 {
     watch->is_due = true;
     ask(watch);
+}
+
+void mark_watch_note_connected(struct mark_watch *watch)
+{
+    watch->is_reconnected = watch->is_reconnected || watch->was_connected;
+    watch->was_connected = true;
+    mark_watch_note_doubt(watch);
 }
 
 /* Another relay's mark says nothing of what ours is to be asked for. */
@@ -65,11 +76,17 @@ void mark_watch_note_loaded(struct mark_watch *watch, const struct cursor_found 
         return; /* the ingester asked */
     }
     watch->is_asking = false;
-    if (position_compare(found->newest, watch->seen) >= 0 || *watch->monitor == NULL) {
+    bool is_lower = position_compare(found->newest, watch->seen) < 0;
+    if ((!is_lower && !watch->is_reconnected && !watch->is_owed) || *watch->monitor == NULL) {
         return;
     }
     watch->is_due = true; /* until it is done */
-    watch->rewind.target = found->newest;
+    watch->is_lower = watch->is_lower || is_lower;
+    if (!watch->is_owed || position_compare(found->newest, watch->owed) < 0) {
+        watch->owed = found->newest;
+    }
+    watch->is_owed = true;
+    watch->rewind.target = watch->owed;
     watch->rewind.may_refetch = is_of_host(found);
     stream_monitor_rewind(*watch->monitor, &watch->rewind);
 }
@@ -86,20 +103,35 @@ static const char *what_follows(const struct mark_watch *watch,
                  "`standpipe cursor`";
 }
 
+static void log_rewound(const struct mark_watch *watch, const struct stream_rewound *rewound,
+                        bool is_lower)
+{
+    const struct position target = watch->rewind.target;
+    if (!is_lower) {
+        log_info("postgres", "connected anew, what was acknowledged since its mark comes again",
+                 LOG_INT("mark", target.sequence),
+                 LOG_INT("delivered", rewound->delivered.sequence));
+        return;
+    }
+    log_write(LOG_LEVEL_ERROR, "postgres",
+              "PostgreSQL went back in time, what is above its mark is delivered again",
+              (const struct log_field[]){
+                  LOG_INT("epoch", target.epoch), LOG_INT("mark", target.sequence),
+                  LOG_INT("had_epoch", watch->seen.epoch), LOG_INT("had", watch->seen.sequence),
+                  LOG_TEXT("then", what_follows(watch, rewound))},
+              5);
+}
+
 void mark_watch_note_rewound(struct mark_watch *watch, const struct stream_rewound *rewound)
 {
     if (!rewound->is_done) {
         return; /* another process was first, or Redis refused: asked again at the next look */
     }
-    const struct stream_rewind *rewind = &watch->rewind;
-    watch->is_due = false;
-    watch->rewound_at_ms = clock_monotonic_ms();
-    counters_add(watch->counters, COUNTER_REWINDS, 1);
-    log_write(LOG_LEVEL_ERROR, "postgres",
-              "PostgreSQL went back in time, what is above its mark is delivered again",
-              (const struct log_field[]){
-                  LOG_INT("epoch", rewind->target.epoch), LOG_INT("mark", rewind->target.sequence),
-                  LOG_INT("had_epoch", watch->seen.epoch), LOG_INT("had", watch->seen.sequence),
-                  LOG_TEXT("then", what_follows(watch, rewound))},
-              5);
+    bool is_lower = watch->is_lower;
+    watch->is_due = watch->is_owed = watch->is_lower = watch->is_reconnected = false;
+    if (is_lower) {
+        watch->rewound_at_ms = clock_monotonic_ms();
+        counters_add(watch->counters, COUNTER_REWINDS, 1);
+    }
+    log_rewound(watch, rewound, is_lower);
 }
