@@ -207,6 +207,13 @@ void sink_postgres_stop(void)
     (void)waitpid(child, NULL, 0);
 }
 
+const char *sink_postgres_socket(void)
+{
+    static char path[PATH_MAX_SIZE];
+    (void)snprintf(path, sizeof(path), "%s/.s.PGSQL.%d", folder, port);
+    return path;
+}
+
 const char *sink_postgres_conninfo(void)
 {
     return conninfo;

@@ -14,6 +14,8 @@ bool sink_postgres_start(bool fsync);
 void sink_postgres_kill(void);
 void sink_postgres_restart(void);
 void sink_postgres_stop(void);
+/* The path of its unix socket; static. */
+const char *sink_postgres_socket(void);
 /* A conninfo; static. */
 const char *sink_postgres_conninfo(void);
 /* The same server by TCP: `hosts` and its port after `ports` (other ports with their commas, or ""), then

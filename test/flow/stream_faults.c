@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "flow/fault_proxy.h"
 #include "flow/harness_log.h"
 #include "flow/stream_server.h"
 #include <hiredis/hiredis.h>
@@ -101,12 +102,12 @@ static void begin_run(const struct stream_fault *fault, unsigned step, unsigned 
     freeReplyObject(stream_server_call("CONFIG SET maxmemory 1gb"));
     assert_int_equal(uv_loop_init(&faults_loop), 0);
     harness_capture_log();
-    stream_proxy_arm(fault, step, times);
+    fault_proxy_arm(fault, step, times);
 }
 
 static void end_run(const struct stream_fault *fault, unsigned step)
 {
-    stream_proxy_disarm();
+    fault_proxy_disarm();
     stream_finish(&faults_loop);
     check_log(harness_captured_log(), fault->name, step);
 }
@@ -119,7 +120,7 @@ static bool run_once(const struct scenario *scenario, const struct stream_fault 
     scenario->open();
     scenario->work();
     scenario->close();
-    bool is_hit = stream_proxy_hits() > 0;
+    bool is_hit = fault_proxy_hits() > 0;
     end_run(fault, step);
     scenario->check();
     return is_hit;
@@ -165,8 +166,8 @@ static void refuse_for_a_while(const struct scenario *scenario, const struct str
     begin_run(fault, GREETING + 1, UINT32_MAX);
     scenario->open();
     faults_run_for(REFUSAL_MS);
-    unsigned commands = stream_proxy_commands();
-    stream_proxy_disarm();
+    unsigned commands = fault_proxy_steps();
+    fault_proxy_disarm();
     if (commands > COMMANDS_MAX) {
         fail_msg("%s: %u commands in %d ms", fault->name, commands, REFUSAL_MS);
     }
@@ -199,7 +200,7 @@ int faults_start(void **state)
 
 int faults_stop(void **state)
 {
-    stream_proxy_stop();
+    fault_proxy_stop();
     return stream_server_teardown(state);
 }
 

@@ -1,11 +1,6 @@
 /*
- * Stream proxy: stands between a client and the private redis-server, and answers the command that the test names
- * with a fault of the test's choice. What it lets through is Redis' own.
- *
- *   client --commands--> [count, fault?] --> redis-server --replies, in order--> client
- *
- * Ownership: one proxy at a time, between stream_proxy_start() and _stop(); it ends all its connections.
- * Threading: a thread of its own; the functions here are the test's thread's.
+ * Stream proxy: stands between a client and the private redis-server (fault_proxy.h), and answers the command that the
+ * test names with a fault of the test's choice. What it lets through is Redis' own. A step is a command.
  */
 #ifndef FLOW_STREAM_PROXY_H
 #define FLOW_STREAM_PROXY_H
@@ -32,14 +27,7 @@ extern const struct stream_fault stream_faults[];
 extern const size_t stream_fault_count;
 
 void stream_proxy_start(void);
-void stream_proxy_stop(void);
+/* Static. */
 const char *stream_proxy_url(void);
-/* The commands of all connections are counted anew; those from the `first` on (1 is the next one), `times` of them,
- * meet the fault. */
-void stream_proxy_arm(const struct stream_fault *fault, unsigned first, unsigned times);
-void stream_proxy_disarm(void);
-/* Since it was armed. */
-unsigned stream_proxy_hits(void);
-unsigned stream_proxy_commands(void);
 
 #endif
