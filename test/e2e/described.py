@@ -1,0 +1,188 @@
+"""What conf/tables.conf means for one record: read from the file alone, by rules of its own.
+
+    tables(text) -> Table;  Table.row(key, cid, record) -> {column: value}, or None: no row here
+
+Nothing of standpipe is used. Values: text and CIDs as str, timestamptz as microseconds since 1970, jsonb as JSON text.
+"""
+import datetime
+import re
+from dataclasses import dataclass, field
+
+import oracle
+
+SOURCE = re.compile(r"""(?P<type>text\[\]|\w+)\s+(?P<rest>.*)""")
+OPTION = re.compile(r"""\s+(required|bad=\w+|default='(?:[^']|'')*')$""")
+STEP = re.compile(r"""\.?(?:"(?P<odd>[^"]*)"|(?P<key>[\w$-]+))|(?P<each>\[\])|<(?P<type>[^>]*)>""")
+TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+CID = re.compile(r"b[a-z2-7]{58}|Qm[1-9A-HJ-NP-Za-km-z]{44}")
+KINDS = ("text", "integer", "boolean", "timestamptz", "jsonb", "text[]", "cid")
+EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
+
+
+def steps(path):
+    found, at = [], 0
+    while at < len(path):
+        match = STEP.match(path, at)
+        assert match, f"{path} at {at}"
+        found.append((match.lastgroup, match[match.lastgroup]))
+        at = match.end()
+    return found
+
+
+def main_type(name):
+    return name.removesuffix("#main") if isinstance(name, str) else None
+
+
+def walk(value, path):
+    """Every value that the path leads to."""
+    values = [value]
+    for kind, name in path:
+        if kind == "each":
+            values = [item for value in values if isinstance(value, list) for item in value]
+        elif kind == "type":
+            values = [v for v in values if isinstance(v, dict) and main_type(v.get("$type")) == main_type(name)]
+        else:
+            values = [value[name] for value in values if isinstance(value, dict) and name in value]
+    return values
+
+
+def as_text(value):
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else None
+
+
+def as_integer(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) == float("inf"):
+        return None
+    return int(value) if value == int(value) and -(2**63) <= value < 2**63 else None
+
+
+def as_boolean(value):
+    return value if isinstance(value, bool) else None
+
+
+def as_time(value):
+    match = TIME.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        return None
+    year, month, day, hour, minute, second = map(int, match.groups()[:6])
+    fraction, sign, hours, minutes = match.groups()[6:]
+    if hour > 23 or minute > 59 or second > 60 or int(hours or 0) > 23 or int(minutes or 0) > 59:
+        return None
+    try:
+        days = datetime.date(year, month, day).toordinal() - EPOCH_DAY
+    except ValueError:
+        return None
+    offset = (int(hours or 0) * 60 + int(minutes or 0)) * (-60 if sign == "-" else 60)
+    seconds = days * 86400 + hour * 3600 + minute * 60 + min(second, 59) - offset
+    return seconds * 1_000_000 + int(((fraction or "") + "000000")[:6])
+
+
+def as_cid(value):
+    if isinstance(value, dict):
+        if isinstance(value.get("ref"), dict) and "$link" not in value:
+            value = value["ref"]
+        value = value.get("$link", value.get("cid") if "mimeType" in value else None)
+    return value if isinstance(value, str) and CID.fullmatch(value) else None
+
+
+def without_nul(value):
+    if isinstance(value, dict):
+        return {as_text(key): without_nul(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_nul(item) for item in value]
+    return as_text(value) if isinstance(value, str) else value
+
+
+def as_json(value):
+    return oracle.canonical(without_nul(value))
+
+
+TAKE = {
+    "text": as_text, "integer": as_integer, "boolean": as_boolean, "timestamptz": as_time, "cid": as_cid, "jsonb": as_json,
+}
+
+
+def items(values):
+    flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return [as_text(item) for item in flat if isinstance(item, str)] or None
+
+
+@dataclass
+class Column:
+    name: str
+    type: str
+    source: str
+    required: bool = False
+    default: str = None
+
+    def __post_init__(self):
+        is_path = self.source[0] not in "@'"
+        self.paths = [steps(part.strip()) for part in self.source.split("|")] if is_path else []
+
+    def value(self, record):
+        for path in self.paths:
+            found = [value for value in walk(record, path) if value is not None]
+            taken = items(found) if self.type == "text[]" else next(
+                (value for value in map(TAKE[self.type], found) if value is not None), None)
+            if taken is not None:
+                return taken
+        return self.default
+
+    def of(self, key, cid, record):
+        if self.source.startswith("'"):
+            return self.source[1:-1].replace("''", "'")
+        known = {"@uri": f"at://{'/'.join(key)}", "@did": key[0], "@rkey": key[2], "@cid": cid}
+        return known[self.source] if self.source in known else self.value(record)
+
+
+def standard():
+    sources = {"uri": "@uri", "did": "@did", "rkey": "@rkey", "cid": "@cid"}
+    columns = {name: Column(name, "text", source) for name, source in sources.items()}
+    columns["created_at"] = Column("created_at", "timestamptz", "createdAt")
+    return columns
+
+
+@dataclass
+class Table:
+    name: str
+    columns: dict = field(default_factory=standard)
+    collection: str = None
+    counts: list = field(default_factory=list)  # (table, key, column, by)
+
+    def row(self, key, cid, record):
+        row = {name: column.of(key, cid, record) for name, column in self.columns.items()}
+        return None if any(c.required and row[c.name] is None for c in self.columns.values()) else row
+
+
+def read_column(name, text):
+    options = {}
+    while option := OPTION.search(text):
+        text, word = text[: option.start()], option[1]
+        if word == "required":
+            options["required"] = True
+        elif word.startswith("default="):
+            options["default"] = word[9:-1].replace("''", "'")
+    match = SOURCE.fullmatch(text)
+    assert match and match["type"] in KINDS, text
+    return Column(name, match["type"], match["rest"].strip(), **options)
+
+
+def read_line(table, name, value):
+    if name == "collection":
+        table.collection = value
+    elif name == "count":
+        table.counts.append(re.fullmatch(r"(\w+)\((\w+)\)\.(\w+) by (\w+)", value).groups())
+    elif name not in ("index", "unique", "bad", "existing"):
+        table.columns[name] = read_column(name, value)
+
+
+def tables(text):
+    found = {}
+    for line in text.splitlines():
+        if section := re.fullmatch(r"\[([\w.]+)\]", line.strip()):
+            table = found.setdefault(section[1], Table(section[1]))
+        elif line.strip() and not line.startswith("#"):
+            read_line(table, *(part.strip() for part in line.split("=", 1)))
+    return found

@@ -1,0 +1,138 @@
+"""Tables that a user described: of a lexicon nobody foresaw, and with constraints of the user's own."""
+import pytest
+
+import described
+import oracle
+from handmade import Create, Delete, Repo, Sequence, cid_of, link, write_frames
+from test_typed_schema import examples
+from typed_oracle import all_differences
+
+DONE = 0
+ENTRY = "com.whtwnd.blog.entry"
+ANNA, BERT = (f"did:plc:{letter * 24}" for letter in "ab")
+BLOB = {"$type": "blob", "ref": link(cid_of(b"image")), "mimeType": "image/png", "size": 3}
+SCHEMA = """
+CREATE TABLE authors (did text PRIMARY KEY);
+CREATE TABLE articles (id text PRIMARY KEY, author text NOT NULL REFERENCES authors, title text UNIQUE,
+                       CONSTRAINT decent CHECK (title <> 'forbidden'));
+CREATE TABLE comments (article text REFERENCES articles);
+"""
+TABLES = f"""[articles]
+collection = {ENTRY}
+existing = true
+id = text @uri
+author = text @did
+title = text title
+"""
+
+
+@pytest.fixture
+def send(setup, start_relay, folder):
+    """send(frames, last) -> /metrics after all of them; the daemon has the tables of `send.text`."""
+
+    def run(frames, last):
+        path = folder / "tables.conf"
+        path.write_text(run.text)
+        setup.settings["postgres.tables_file"] = str(path)
+        port = setup.relay.port if setup.relay else None
+        if setup.relay:
+            setup.relay.stop()
+        setup.relay = start_relay(write_frames(frames, folder / f"{last}.bin"), port=port)
+        daemon = setup.run(relay__cursor="oldest")
+        setup.wait_drained(last)
+        metrics = daemon.metrics()
+        assert daemon.terminate() == DONE
+        return metrics
+
+    run.text = TABLES
+    return run
+
+
+def entry(rkey, title, **more):
+    return Create(f"{ENTRY}/{rkey}", {"$type": ENTRY, "title": title, **more})
+
+
+def articles(setup):
+    return dict(setup.database.query("SELECT right(id, 1), title FROM articles ORDER BY id"))
+
+
+def test_a_blog_entry_of_the_documentation_is_filled_by_events(setup, send, folder):
+    send.text = next(text for text in examples() if text.startswith("[blog_entries]"))
+    assert len(send.text.strip().splitlines()) <= 10
+    repo = Repo(Sequence(), ANNA)
+    whole = {"subtitle": "b", "content": "c", "visibility": "author", "isDraft": True, "theme": "github-light",
+             "createdAt": "2024-05-01T10:00:00Z", "blobs": [{"blobref": BLOB}, {"blobref": None}, {"blobref": BLOB}]}
+    frames = [
+        repo.commit(entry("1", "whole", **whole), entry("2", "plain", content="x"), entry("3", "no content")),
+        repo.commit(entry("4", "gone", content="x")),
+        repo.commit(Delete(f"{ENTRY}/4")),
+        repo.commit(Create(f"{ENTRY}/2", {"title": "edited", "content": "y"}, action="update")),
+    ]
+    send(frames, 4)
+    state = oracle.fold(folder / "4.bin")
+    assert all_differences(setup.database, described.tables(send.text), state, state) == []
+    found = setup.database.query("SELECT rkey, title, visibility, is_draft, cardinality(image_cids) FROM blog_entries ORDER BY rkey")
+    assert found == [("1", "whole", "author", True, 2), ("2", "edited", "public", None, None)]
+
+
+def test_a_missing_parent_and_a_taken_key_are_skipped_and_filled_later(setup, send):
+    setup.database.query(SCHEMA)
+    setup.database.query("INSERT INTO authors VALUES (%s)", ANNA)
+    sequence = Sequence()
+    anna, bert = Repo(sequence, ANNA), Repo(sequence, BERT)
+    frames = [
+        anna.commit(entry("1", "first"), entry("2", "first"), entry("3", "third")),
+        bert.commit(entry("4", "orphan")),
+        anna.commit(entry("5", "last")),
+    ]
+    metrics = send(frames, 3)
+    assert articles(setup) in ({"1": "first", "3": "third", "5": "last"}, {"2": "first", "3": "third", "5": "last"})
+    assert setup.database.scalar("SELECT count(*) FROM records") == 5
+    assert setup.database.scalar("SELECT count(*) FROM standpipe_dead_letters") == 0
+    skipped = {name: value for name, value in metrics.items() if "skipped" in name and "articles" in name}
+    assert list(skipped.values()) == [2], skipped
+    setup.database.query("INSERT INTO authors VALUES (%s)", BERT)
+    setup.database.query("ALTER TABLE articles DROP CONSTRAINT articles_title_key")
+    done = setup.command("rebuild", "articles")
+    assert done.returncode == DONE, done.stderr
+    assert articles(setup) == {"1": "first", "2": "first", "3": "third", "4": "orphan", "5": "last"}
+
+
+def test_a_refusing_check_is_a_dead_letter_that_names_the_table_and_the_others_commit(setup, send):
+    setup.database.query(SCHEMA)
+    setup.database.query("INSERT INTO authors VALUES (%s), (%s)", ANNA, BERT)
+    sequence = Sequence()
+    anna, bert = Repo(sequence, ANNA), Repo(sequence, BERT)
+    frames = [anna.commit(entry("1", "good"), entry("2", "forbidden"), entry("3", "fine")), bert.commit(entry("4", "also"))]
+    send(frames, 2)
+    assert articles(setup) == {"1": "good", "3": "fine", "4": "also"}
+    assert setup.database.scalar("SELECT count(*) FROM records") == 4
+    letters = setup.database.query("SELECT reason, sqlstate, rkey FROM standpipe_dead_letters")
+    assert letters == [("refused by table articles", "23514", "2")]
+
+
+def test_a_constraint_checked_at_the_commit_is_as_one_checked_at_once(setup, send):
+    setup.database.query(SCHEMA)
+    setup.database.query("ALTER TABLE articles ALTER CONSTRAINT articles_author_fkey DEFERRABLE INITIALLY DEFERRED")
+    setup.database.query("INSERT INTO authors VALUES (%s)", ANNA)
+    sequence = Sequence()
+    anna, bert = Repo(sequence, ANNA), Repo(sequence, BERT)
+    send([anna.commit(entry("1", "good")), bert.commit(entry("2", "orphan")), anna.commit(entry("3", "more"))], 3)
+    assert articles(setup) == {"1": "good", "3": "more"}
+    assert setup.database.scalar("SELECT count(*) FROM standpipe_dead_letters") == 0
+    assert setup.database.scalar("SELECT count(*) FROM records") == 3
+
+
+def test_a_row_that_others_refer_to_stays_where_its_record_goes(setup, send):
+    setup.database.query(SCHEMA)
+    setup.database.query("INSERT INTO authors VALUES (%s), (%s)", ANNA, BERT)
+    sequence = Sequence()
+    anna, bert = Repo(sequence, ANNA), Repo(sequence, BERT)
+    send([anna.commit(entry("1", "kept"), entry("2", "free")), bert.commit(entry("3", "gone"), entry("4", "held"))], 2)
+    setup.database.query("INSERT INTO comments SELECT id FROM articles WHERE title IN ('kept', 'held')")
+    later = [anna.commit(Delete(f"{ENTRY}/1"), Delete(f"{ENTRY}/2")), bert.account(False, "deleted"), anna.commit(entry("5", "new"))]
+    send(later, 5)
+    assert setup.database.query("SELECT rkey FROM records") == [("5",)]
+    assert setup.database.scalar("SELECT count(*) FROM standpipe_dead_letters") == 0
+    left = articles(setup)
+    assert left["1"] == "kept" and left["4"] == "held" and left["5"] == "new" and "2" not in left, left
