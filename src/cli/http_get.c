@@ -90,7 +90,8 @@ static bool take_body(struct slice answer, const char *path, struct buffer *body
     }
     if (status == STATUS_UNAUTHORIZED) {
         error_set(error, ERROR_REFUSED,
-                  "the token is not taken: give the daemon's http.token_file");
+                  "the token is not taken: give the daemon's http.token_file; where that file is "
+                  "new since its last reload, send it SIGHUP first");
         return false;
     }
     if (status != STATUS_OK) {

@@ -62,8 +62,11 @@ bool config_read_whole(const char *path, size_t limit, struct buffer *out, struc
 bool config_read_file(struct config *config, const char *path, struct error *error)
 {
     struct buffer text = {0};
-    bool is_good = config_read_whole(path, FILE_LIMIT, &text, error);
-    if (is_good) {
+    struct error why;
+    bool is_good = config_read_whole(path, FILE_LIMIT, &text, &why);
+    if (!is_good) {
+        error_set(error, ERROR_USAGE, "%s: give a readable file", why.text);
+    } else {
         struct ini_source source = {
             .config = config, .text = {.path = path, .rest = buffer_slice(&text), .error = error}};
         source.text.on_value = on_value;

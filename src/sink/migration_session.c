@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -20,7 +21,8 @@ enum {
     VERSION_TRANSACTION_TIMEOUT = 170000, /* of PostgreSQL: has transaction_timeout */
     CONNECT_TIMEOUT_MS = 10000,           /* of one host */
     LOCK_TIMEOUT_MS = 30000,
-    LOCK_INTERVAL_MS = 50
+    LOCK_INTERVAL_MS = 50,
+    SAID_SIZE = 220, /* of PostgreSQL's words, so that there is room for ours */
 };
 
 static enum error_kind kind_of(const char *sqlstate, const char *message)
@@ -38,12 +40,23 @@ static enum error_kind kind_of(const char *sqlstate, const char *message)
     return ERROR_REFUSED;
 }
 
+/* One line: what PostgreSQL says goes on with the statement, which helps nobody here. */
+static void explain(struct migration_session *session, enum error_kind kind, const char *message)
+{
+    size_t size = strcspn(message, "\n");
+    error_set(session->error, kind, "postgres: %.*s: %s",
+              (int)(size < SAID_SIZE ? size : SAID_SIZE), message,
+              kind == ERROR_UNREACHABLE ? "check postgres.url, and that PostgreSQL runs"
+                                        : "check postgres.url and the rights of its user");
+}
+
 static bool fail(struct migration_session *session, const char *what, const PGresult *result)
 {
+    char said[SAID_SIZE + 1];
     const char *sqlstate = result != NULL ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     const char *message = PQerrorMessage(session->native);
-    error_set(session->error, kind_of(sqlstate != NULL ? sqlstate : "", message),
-              "postgres: %s: %.250s", what, message);
+    (void)snprintf(said, sizeof(said), "%s: %s", what, message); /* cut where it is longer */
+    explain(session, kind_of(sqlstate != NULL ? sqlstate : "", message), said);
     return false;
 }
 
@@ -123,8 +136,7 @@ static bool connect_target(struct migration_session *session, const struct pg_ta
     }
     pg_failure_of_connection(&failure, session->native, "no connection in time");
     bool is_wrong = failure.class == SQLSTATE_MISCONFIGURED;
-    error_set(session->error, is_wrong ? ERROR_REFUSED : ERROR_UNREACHABLE, "postgres: %s",
-              failure.text);
+    explain(session, is_wrong ? ERROR_REFUSED : ERROR_UNREACHABLE, failure.text);
     return false;
 }
 

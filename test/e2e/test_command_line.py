@@ -50,8 +50,13 @@ WRONG += [["run", "-c", "/nonexistent/standpipe.conf"]]
 @pytest.mark.parametrize("words", WRONG, ids=" ".join)
 def test_wrong_usage_exits_2(setup, words):
     done = bare(setup, *words)
-    assert done.returncode == USAGE, (done.stdout, done.stderr)
-    assert done.stderr.startswith("standpipe: ")
+    assert_error(done, USAGE)
+
+
+def test_a_file_that_is_not_there_is_told_with_what_to_do(setup):
+    done = bare(setup, "run", "-c", "/nonexistent/standpipe.conf")
+    assert_error(done, USAGE)
+    assert done.stderr.endswith(": give a readable file\n")
 
 
 def test_no_command_at_all_shows_the_usage_and_exits_2(setup):
@@ -165,6 +170,18 @@ def test_a_schema_newer_than_itself_is_refused(setup):
     assert_error(setup.command("migrate"), FAILED)
 
 
+def test_a_user_without_rights_gets_one_line_and_the_remedy(setup):
+    setup.database.query("CREATE ROLE standpipe_without_rights LOGIN")
+    try:
+        url = f"{setup.database.conninfo} user=standpipe_without_rights"
+        done = setup.command("migrate", overrides={"postgres.url": url, "postgres.schema": "not_there_yet"})
+    finally:
+        setup.database.query("DROP ROLE standpipe_without_rights")
+    assert_error(done, FAILED)
+    assert done.stderr.count("\n") == 1 and "permission denied" in done.stderr, done.stderr
+    assert done.stderr.endswith(": check postgres.url and the rights of its user\n")
+
+
 AWAY = {
     "migrate": "postgres.url=host=/nonexistent dbname=x",
     "tail": "redis.url=unix:///nonexistent/redis.sock",
@@ -175,7 +192,9 @@ AWAY = {
 @pytest.mark.parametrize("command", map(needs, AWAY))
 def test_a_dependency_that_is_away_exits_3(setup, command):
     key, value = AWAY[command].split("=", 1)
-    assert_error(setup.command(command, overrides={key: value}), UNREACHABLE)
+    done = setup.command(command, overrides={key: value})
+    assert_error(done, UNREACHABLE)
+    assert key in done.stderr or command == "status", "what to check is named"
 
 
 def test_check_config_connects_where_asked(setup, start_relay, generated):

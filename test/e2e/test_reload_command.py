@@ -64,7 +64,7 @@ def test_the_token_of_the_configuration_is_given(setup, daemon, folder):
     assert reload(setup, daemon, "--wait").returncode == 0
     token.write_text("another\n")
     done = reload(setup, daemon, "--wait")
-    assert done.returncode == 1 and "http.token_file" in done.stderr
+    assert done.returncode == 1 and "http.token_file" in done.stderr and "SIGHUP" in done.stderr
 
 
 def test_where_nobody_listens_it_says_what_to_do(setup, daemon):
