@@ -18,7 +18,7 @@
 #define ORIGIN "7-40"
 
 enum {
-    LETTERS_LEASE_MS = 200
+    LETTERS_LEASE_MS = 1000
 };
 
 struct rig {

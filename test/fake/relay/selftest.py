@@ -439,7 +439,7 @@ class RelayTest(unittest.TestCase):
 
     def test_an_endless_relay_goes_on_where_it_stopped_and_bounds_its_window(self):
         clock = os.path.join(self.folder.name, "clock")
-        source = ("--generate", "0", "--repos", "30", "--rate", "2000", "--window", "500", "--clock-file", clock)
+        source = ("--generate", "0", "--repos", "30", "--rate", "300", "--window", "500", "--clock-file", clock)
         last = self.subscribe(self.serve(source=source), 0).sequences(900)[-1]
         self.process.kill()
         self.process.wait()
