@@ -155,7 +155,7 @@ def test_a_token_protects_what_the_contract_says(setup, start_relay, generated, 
     wait_until(lambda: daemon.get("/livez")[0] == 200, "alive", 30, [daemon.process])
     opened = {path for path in PATHS if ask(daemon, "HEAD", path).status != 401}
     # The page itself holds no figure: it asks for the token.
-    assert opened == {"/", "/livez", "/readyz", "/health", "/ready", "/metrics"}
+    assert opened == {"/", "/livez", "/readyz", "/metrics"}
     request = urllib.request.Request(f"http://{daemon.settings['http.listen']}/api/metrics", headers={"Authorization": "Bearer let-me-in"})
     assert json.load(urllib.request.urlopen(request, timeout=10))["version"]
     assert daemon.terminate() == 0
