@@ -122,7 +122,8 @@ static const char find_text[] =
  *   ->   {1} done (also where this very call had been done before: the token says so)
  *        {0} something else is there by now; nothing written
  *        {-1, why} the epoch or mark would run backwards; nothing written
- * A new epoch is what a refetch (see rewind) asks for, and settles it.
+ * A new epoch is what a refetch (see rewind) asks for, and settles it. `filled_from`: all above it is in the
+ * stream, until trimming takes the first of that.
  * The group comes first: a full Redis refuses it before anything is written. A reader may have created
  * stream and group since it was found missing: nothing was generated in either case.
  */
@@ -149,6 +150,9 @@ static const char begin_text[] = LUA_LAST_ID LUA_CREATE_GROUP LUA_COMPARE
     "redis.call('HSET', KEYS[2], 'host', ARGV[6], 'epoch', ARGV[7], 'queued', ARGV[8],\n"
     "           'batch', ARGV[1])\n"
     "if known ~= ARGV[7] then redis.call('HDEL', KEYS[2], 'refetch') end\n"
+    "if redis.call('XLEN', KEYS[1]) == 0 then\n"
+    "  redis.call('HSET', KEYS[2], 'filled_from', ARGV[7] .. '-' .. ARGV[8])\n"
+    "end\n"
     "return {1}\n";
 
 /*
@@ -393,7 +397,7 @@ static const char sweep_text[] =
 /*
  * trim: removes whole nodes of entries that every group that counts has acknowledged. Mark and XTRIM are
  * one moment, so a group that appears in between loses nothing. XTRIM passes while Redis is full.
- *   KEYS stream   ARGV entries to keep, limit a call, wanted groups...   ->  {removed, length}
+ *   KEYS stream, meta   ARGV entries to keep, limit a call, wanted groups...   ->  {removed, length}
  */
 static const char trim_text[] = LUA_COMPARE LUA_MARK
     "local length = redis.call('XLEN', KEYS[1])\n"
@@ -404,6 +408,7 @@ static const char trim_text[] = LUA_COMPARE LUA_MARK
     "local below = mark[1]\n"
     "if mark[1] == '0-0' then return {0, length} end\n"
     "local removed = redis.call('XTRIM', KEYS[1], 'MINID', '~', below, 'LIMIT', excess)\n"
+    "if removed > 0 then redis.call('HDEL', KEYS[2], 'filled_from') end\n"
     "return {removed, length - removed}\n";
 
 /*
@@ -418,13 +423,14 @@ static const char trim_text[] = LUA_COMPARE LUA_MARK
  * Redis refuses it before anything is changed. What was counted as committed is taken back by recount.
  */
 static const char rewind_text[] = LUA_COMPARE LUA_MARK
-    "local meta = redis.call('HMGET', KEYS[2], 'rewinds', 'again_to')\n"
+    "local meta = redis.call('HMGET', KEYS[2], 'rewinds', 'again_to', 'filled_from')\n"
     "if (meta[1] or '0') ~= ARGV[2] or meta[2] then return {0} end\n"
     "local _, groups = committed(KEYS[1], #ARGV + 1)\n"
     "local group, target = groups[ARGV[1]], ARGV[3]\n"
     "if not group then return {0} end\n"
     "local delivered = group['last-delivered-id']\n"
     "local is_short = 1\n"
+    "if meta[3] and not less(target, meta[3]) then is_short = 0 end\n"
     "if #redis.call('XRANGE', KEYS[1], '-', target, 'COUNT', '1') > 0 then is_short = 0 end\n"
     "redis.call('HSET', KEYS[2], 'saved', target, 'rewinds', tonumber(ARGV[2]) + 1)\n"
     "if is_short == 1 and ARGV[4] == '1' and less(target, delivered) then\n"
@@ -466,7 +472,7 @@ static const char recount_text[] =
     "redis.call('HSET', KEYS[2], 'again_from', from, 'again_count', count)\n"
     "if not is_end then return {0} end\n"
     "local committed = tonumber(redis.call('HGET', KEYS[3], 'committed') or 0)\n"
-    "redis.call('HINCRBY', KEYS[3], 'committed', -math.max(0, math.min(count, committed)))\n"
+    "redis.call('HINCRBY', KEYS[3], 'committed', 0 - math.max(0, math.min(count, committed)))\n"
     "redis.call('HDEL', KEYS[2], 'again_from', 'again_to', 'again_count')\n"
     "return {1}\n";
 

@@ -134,8 +134,9 @@ static void on_trimmed(void *owner, struct redisReply *reply)
 
 static void send_trim(struct stream_monitor *monitor)
 {
-    const struct slice key = slice_from_string(monitor->keys.key);
-    script_call_begin(&monitor->call, SCRIPT_TRIM, &key, 1,
+    const struct slice keys[] = {slice_from_string(monitor->keys.key),
+                                 slice_from_string(monitor->meta_key)};
+    script_call_begin(&monitor->call, SCRIPT_TRIM, keys, sizeof(keys) / sizeof(keys[0]),
                       FIXED_ARGUMENTS + wanted_count(monitor));
     script_call_number(&monitor->call, (int64_t)entries_to_keep(monitor));
     script_call_number(&monitor->call, TRIM_LIMIT);

@@ -209,6 +209,40 @@ static void a_stream_that_does_not_reach_back_says_so_until_a_new_epoch_begins(v
     rig_close(&rig);
 }
 
+/* Emptied, and filled again from the mark: nothing at or below it is there, and nothing above it is missing. */
+static void a_stream_that_was_filled_again_from_the_mark_is_not_short(void **state)
+{
+    (void)state;
+    struct rig rig;
+    prepare();
+    call("XTRIM events MINID 7-6001");
+    call("HSET events:meta filled_from 7-6000");
+    rig_open(&rig);
+    look(&rig);
+    assert_true(rewind_to(&rig, 0, (struct position){7, 6000}));
+    assert_false(rig.rewound.is_short);
+    wait_counted(&rig);
+    assert_int_equal(rig.depth.refetch.epoch, 0);
+    assert_true(rewind_to(&rig, 1, (struct position){7, 5999}));
+    assert_true(rig.rewound.is_short);
+    rig_close(&rig);
+}
+
+/* As after FLUSHALL: the counts begin anew, and minus zero is no number to Redis. */
+static void a_rewind_without_a_count_to_take_back_ends(void **state)
+{
+    (void)state;
+    struct rig rig;
+    prepare();
+    call("HDEL events:ledger committed");
+    rig_open(&rig);
+    look(&rig);
+    assert_true(rewind_to(&rig, 0, (struct position){7, 11000}));
+    wait_counted(&rig);
+    assert_int_equal(rig.depth.ledger.committed, 0);
+    rig_close(&rig);
+}
+
 static void a_mark_that_was_confirmed_before_the_rewind_is_not_told_after_it(void **state)
 {
     (void)state;
@@ -252,6 +286,8 @@ int main(void)
         cmocka_unit_test(only_the_first_that_has_noticed_sets_it_back),
         cmocka_unit_test(a_late_acknowledgement_of_what_was_lost_takes_nothing),
         cmocka_unit_test(a_stream_that_does_not_reach_back_says_so_until_a_new_epoch_begins),
+        cmocka_unit_test(a_stream_that_was_filled_again_from_the_mark_is_not_short),
+        cmocka_unit_test(a_rewind_without_a_count_to_take_back_ends),
         cmocka_unit_test(a_mark_that_was_confirmed_before_the_rewind_is_not_told_after_it),
         cmocka_unit_test(frames_among_the_dead_letters_are_read_once_more),
     };

@@ -222,6 +222,7 @@ static void a_fresh_stream_is_found_empty_and_takes_events_in_the_contract_s_for
     assert_string_equal(stream_server_text("HGET events:meta host"), "relay");
     assert_string_equal(stream_server_text("HGET events:meta epoch"), "1700000000000");
     assert_string_equal(stream_server_text("HGET events:meta queued"), "103");
+    assert_string_equal(stream_server_text("HGET events:meta filled_from"), "1700000000000-100");
     assert_int_equal(stream_server_number("HGET events:ledger received"), 2);
     assert_int_equal(stream_server_number("HGET events:ledger appended"), 2);
     reply = stream_server_call("XINFO GROUPS events");
