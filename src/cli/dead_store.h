@@ -13,9 +13,9 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "cli/sql_client.h"
 #include "config/config.h"
 
-struct pg_conn;
 struct pg_result;
 
 /* Which letters are meant. All texts are borrowed; NULL: any. */
@@ -27,7 +27,7 @@ struct dead_filter {
 };
 
 struct dead_store {
-    struct pg_conn *native;
+    struct sql_client client;
     char *table; /* qualified and quoted */
 };
 

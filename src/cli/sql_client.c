@@ -94,11 +94,11 @@ void sql_client_close(struct sql_client *client)
     *client = (struct sql_client){0};
 }
 
-static void append_sql(struct buffer *out, const char *sql, const char *schema)
+static void append_sql(struct buffer *out, const char *sql, const char *name)
 {
     for (const char *place; (place = strstr(sql, "%s")) != NULL; sql = place + 2) {
         buffer_append(out, sql, (size_t)(place - sql));
-        buffer_append_string(out, schema);
+        buffer_append_string(out, name);
     }
     buffer_append_string(out, sql);
     buffer_append_byte(out, '\0');
@@ -145,18 +145,23 @@ PGresult *sql_client_run(struct sql_client *client, const char *sql,
     return result;
 }
 
+PGresult *sql_client_ask(struct sql_client *client, const char *sql, const char *name,
+                         const char *const *values, int count, struct error *error)
+{
+    struct buffer text = {0};
+    append_sql(&text, sql, name);
+    PGresult *result = PQexecParams(client->native, text.data, count, NULL, values, NULL, NULL, 0);
+    buffer_deinit(&text);
+    return checked(client, result, error);
+}
+
 PGresult *sql_client_query(struct sql_client *client, const char *sql, const char *const *values,
                            struct error *error)
 {
-    const char *given[SQL_VALUES_MAX];
     int count = 0;
-    for (; values != NULL && *values != NULL; values++) {
+    while (values != NULL && values[count] != NULL) {
         ASSERT(count < SQL_VALUES_MAX);
-        given[count++] = *values;
+        count++;
     }
-    struct buffer text = {0};
-    append_sql(&text, sql, client->schema);
-    PGresult *result = PQexecParams(client->native, text.data, count, NULL, given, NULL, NULL, 0);
-    buffer_deinit(&text);
-    return checked(client, result, error);
+    return sql_client_ask(client, sql, client->schema, values, count, error);
 }

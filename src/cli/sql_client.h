@@ -43,6 +43,10 @@ struct pg_result *sql_client_query(struct sql_client *client, const char *sql,
                                    const char *const *values, struct error *error)
     __attribute__((warn_unused_result));
 
+/* The same with `name` for each `%s` and `count` texts, any of them NULL. */
+struct pg_result *sql_client_ask(struct sql_client *client, const char *sql, const char *name,
+                                 const char *const *values, int count, struct error *error)
+    __attribute__((warn_unused_result));
 /* Runs `sql` as it stands. ERROR_ROW where a row is refused. NULL with `error` where it fails. */
 struct pg_result *sql_client_run(struct sql_client *client, const char *sql,
                                  const struct sql_parameters *parameters, struct error *error)

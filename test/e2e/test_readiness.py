@@ -52,7 +52,6 @@ def test_metrics_tell_where_the_events_went(setup, start_relay, folder):
     setup.relay = start_relay(write_frames(frames, folder / "f.bin"))
     daemon = setup.run(relay__cursor="oldest").wait_ready()
     setup.wait_drained(50)
-    wait_until(lambda: daemon.api()["ledger"]["appended"] == 50, "the ledger was read", 30, [daemon.process])
     metrics = daemon.metrics()
     assert any(name.startswith("standpipe_build_info") for name in metrics)
     assert all(name.startswith(("standpipe_", "process_")) for name in metrics)
