@@ -5,6 +5,7 @@ import signal
 import psutil
 
 from harness.journal import start_journal, written_twice
+from harness.process import is_sanitized
 from harness.waiting import wait_until
 
 SIGNALS = 1000
@@ -97,8 +98,3 @@ def test_a_thousand_reloads_under_load_lose_nothing_and_leave_nothing_behind(set
     assert generated.differences(setup.database) == []
     assert written_twice(setup.database) == []
     assert setup.database.query("SELECT * FROM standpipe_dead_letters") == []
-
-
-def is_sanitized(program):
-    text = program.read_bytes()
-    return b"__asan_init" in text or b"__tsan_init" in text

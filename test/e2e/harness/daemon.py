@@ -89,15 +89,17 @@ class Setup:
         return int(self.stream().hget(f"{key}:meta", "queued") or 0)
 
     def progress(self, key="firehose:events", group="firehose-processors"):
-        """(queued, last ID, delivered, pending), for waiting and for messages."""
-        client = self.stream()
-        if not client.exists(key):
+        """(queued, last ID, delivered, pending) of one moment, for waiting and for messages."""
+        if not self.stream().exists(key):
             return 0, b"0-0", b"0-0", 0
-        last = client.xinfo_stream(key)["last-generated-id"]
-        for entry in client.xinfo_groups(key):
+        # One transaction: figures of two moments can look drained while the first entries come in.
+        looks = self.stream().pipeline(transaction=True)
+        looks.hget(f"{key}:meta", "queued").xinfo_stream(key).xinfo_groups(key)
+        queued, stream, groups = looks.execute()
+        for entry in groups:
             if entry["name"] == group.encode():
-                return self.queued(key), last, entry["last-delivered-id"], entry["pending"]
-        return self.queued(key), last, b"0-0", 0
+                return int(queued or 0), stream["last-generated-id"], entry["last-delivered-id"], entry["pending"]
+        return int(queued or 0), stream["last-generated-id"], b"0-0", 0
 
     def is_drained(self, sequence):
         queued, last, delivered, pending = self.progress()

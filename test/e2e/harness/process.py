@@ -16,6 +16,11 @@ SANITIZER_ENVIRONMENT = {
 }
 
 
+def is_sanitized(program):
+    text = Path(program).read_bytes()
+    return b"__asan_init" in text or b"__tsan_init" in text
+
+
 def clean_environment(extra=None):
     """Ours without what would configure standpipe, libpq or the sanitizers by accident."""
     dropped = ("STANDPIPE_", "PG", "REDIS_", "RELAY_", "DATABASE_", "NOTIFY_SOCKET")
