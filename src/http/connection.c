@@ -219,22 +219,42 @@ static void send_problem(struct connection *connection, int status, const char *
     send_response(connection);
 }
 
-/* A client that still reads the event before gets none, or is closed where it was to be the last. */
-static void on_event(struct response *response, bool is_last)
+static void write_event(struct connection *connection)
 {
-    struct connection *connection = LIST_ENTRY(response, struct connection, response);
-    uv_buf_t part = uv_buf_init(response->body.data, (unsigned)response->body.size);
-    connection->is_last_event = is_last;
-    if (connection->state != CONNECTION_STREAMING) {
-        if (is_last) {
-            connection_close(connection);
-        }
-        return;
-    }
+    struct buffer *body = &connection->response.body;
+    uv_buf_t part = uv_buf_init(body->data, (unsigned)body->size);
     enter_state(connection, CONNECTION_WRITING);
     if (uv_write(&connection->write, stream_of(connection), &part, 1, on_written) != 0) {
         connection_close(connection);
     }
+}
+
+/* A client that still reads the event before gets none. */
+static void on_event(struct response *response)
+{
+    struct connection *connection = LIST_ENTRY(response, struct connection, response);
+    if (connection->state == CONNECTION_STREAMING) {
+        write_event(connection);
+    }
+}
+
+/* Likewise. But what the kernel has taken is written, though libuv says so only in its next turn: its timers run last
+ * since 1.45, and the event before may be of this turn. */
+static void on_last_event(struct response *response, const struct buffer *text)
+{
+    struct connection *connection = LIST_ENTRY(response, struct connection, response);
+    if (connection->state == CONNECTION_STREAMING) {
+        connection->is_last_event = true;
+        buffer_append_slice(&response->body, buffer_slice(text));
+        write_event(connection);
+        return;
+    }
+    if (connection->state == CONNECTION_WRITING) {
+        /* refuses where something is queued */
+        uv_buf_t part = uv_buf_init(text->data, (unsigned)text->size);
+        (void)uv_try_write(stream_of(connection), &part, 1);
+    }
+    connection_close(connection);
 }
 
 static void on_answered(struct response *response)
@@ -433,6 +453,7 @@ void connection_open(struct server *server, enum connection_welcome welcome)
     connection->parser = request_parser_create();
     connection->response.on_answered = on_answered;
     connection->response.on_event = on_event;
+    connection->response.on_last_event = on_last_event;
     connection->tcp.data = connection;
     connection->timer.data = connection;
     list_append(&server->connections, &connection->node);

@@ -85,14 +85,14 @@ static void send_event(struct event_stream *stream, const struct metrics_snapsho
     stream->until_next = stream->interval;
     stream->silent = 0;
     buffer_append_slice(&response->body, buffer_slice(&feed->event));
-    response->on_event(response, false);
+    response->on_event(response);
 }
 
 static void send_heartbeat(struct event_stream *stream)
 {
     stream->silent = 0;
     buffer_append_string(&stream->response->body, ": alive\n\n");
-    stream->response->on_event(stream->response, false);
+    stream->response->on_event(stream->response);
 }
 
 static void serve(struct event_stream *stream, const struct metrics_snapshot *snapshot)
@@ -180,15 +180,14 @@ void event_feed_leave(struct response *response)
 
 void event_feed_end(struct event_feed *feed, const char *why)
 {
+    struct buffer text = {0};
+    json_out_text(&text, "event: end\ndata: {\"reason\":", why);
+    buffer_append_string(&text, "}\n\n");
     LIST_FOREACH_SAFE (node, following, &feed->streams) {
-        struct event_stream *stream = LIST_ENTRY(node, struct event_stream, node);
-        struct response *response = stream->response;
-        if (response->body.size == 0) {
-            json_out_text(&response->body, "event: end\ndata: {\"reason\":", why);
-            buffer_append_string(&response->body, "}\n\n");
-        }
-        response->on_event(response, true);
+        struct response *response = LIST_ENTRY(node, struct event_stream, node)->response;
+        response->on_last_event(response, &text);
     }
+    buffer_deinit(&text);
 }
 
 /* --- life -------------------------------------------------------------------------------------- */

@@ -34,8 +34,10 @@ struct response {
     /* The answer has come: send. May be called from inside the handler. */
     void (*on_answered)(struct response *response);
     struct event_stream *stream; /* not NULL: events follow the body */
-    /* `body` holds the next event, or nothing where there was no room for it: send; the last one ends. */
-    void (*on_event)(struct response *response, bool is_last);
+    /* `body` holds the next event, or nothing where there was no room for it: send. */
+    void (*on_event)(struct response *response);
+    /* Send `text`, where there is room for it, and end. */
+    void (*on_last_event)(struct response *response, const struct buffer *text);
 };
 
 /* Forgets all but memory of the usual size. */
