@@ -16,6 +16,9 @@ enum {
     FUTURE_TOLERANCE_US = 5 * 60 * 1000000
 };
 
+/* How far the reference system's times are put back where an account's or identity's events are ordered: 50 years. */
+#define REFERENCE_BEFORE_US (INT64_C(50) * 365 * 86400 * 1000000)
+
 /* An op on its way to a row. */
 struct batch_row {
     uint32_t event; /* index */
@@ -224,7 +227,8 @@ static void count_type(enum frame_type type, struct sink_outcome *outcome)
     PANIC("entry_parse gives events only");
 }
 
-/* An entry of the reference system says no time, but its ID is the time it was appended at. */
+/* An entry of the reference system says no time, but its ID is the time it was appended at. That is later than the
+ * event, which we may bring ourselves with all it says: so it orders such entries among themselves, below all of ours. */
 static void read_time(struct batch *batch, struct batch_event *event, struct sink_outcome *outcome)
 {
     event->time_us = event_time_parse(event->event.time);
@@ -235,6 +239,9 @@ static void read_time(struct batch *batch, struct batch_event *event, struct sin
     }
     bool is_future = event->time_us > batch->now_us + FUTURE_TOLERANCE_US;
     event->guard_us = is_future ? TIME_UNKNOWN : event->time_us;
+    if (event->event.is_reference && event->guard_us != TIME_UNKNOWN) {
+        event->guard_us -= REFERENCE_BEFORE_US;
+    }
     if (event->time_us == TIME_UNKNOWN) {
         return;
     }

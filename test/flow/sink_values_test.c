@@ -216,6 +216,36 @@ static void the_reference_system_loses_to_any_rev(void **state)
     assert_int_equal(batch->outcome.unchanged, 2);
 }
 
+/* Their entries say no status, and no time but that of their arrival, here a minute after the event. */
+static struct harness_batch *account_of_theirs(bool is_active, uint64_t second)
+{
+    const uint64_t start_ms = UINT64_C(1767225600000); /* of the harness: 2026-01-01 */
+    struct harness_batch *batch = harness_batch();
+    harness_entry(batch, start_ms + (second + 60) * 1000, 0, "account",
+                  is_active ? "{\"did\":\"" DID "\",\"active\":true}"
+                            : "{\"did\":\"" DID "\",\"active\":false}",
+                  0);
+    batch->entries[0].time = batch->entries[0].sequence = slice_of(NULL, 0);
+    return batch;
+}
+
+static void an_account_event_of_the_reference_system_loses_to_any_of_ours(void **state)
+{
+    (void)state;
+    harness_run(account_of_theirs(true, 10));
+    struct harness_batch *theirs = account_of_theirs(false, 20);
+    harness_run(theirs);
+    assert_string_equal(sink_postgres_query("SELECT status FROM repos"), "inactive");
+    harness_run(account_of_theirs(true, 10));
+    assert_string_equal(sink_postgres_query("SELECT status FROM repos"), "inactive");
+    struct harness_batch *ours = harness_batch();
+    harness_account(ours, 1000, 2, DID, "takendown", 20);
+    harness_run(ours);
+    assert_string_equal(sink_postgres_query("SELECT status FROM repos"), "takendown");
+    harness_run(theirs);
+    assert_string_equal(sink_postgres_query("SELECT status FROM repos"), "takendown");
+}
+
 static void an_entry_that_is_none_of_ours_becomes_a_dead_letter(void **state)
 {
     (void)state;
@@ -290,6 +320,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_missing_block_leaves_the_row_and_marks_the_repo, fresh,
                                         over),
         cmocka_unit_test_setup_teardown(the_reference_system_loses_to_any_rev, fresh, over),
+        cmocka_unit_test_setup_teardown(
+            an_account_event_of_the_reference_system_loses_to_any_of_ours, fresh, over),
         cmocka_unit_test_setup_teardown(an_entry_that_is_none_of_ours_becomes_a_dead_letter, fresh,
                                         over),
         cmocka_unit_test_setup_teardown(four_connections_end_where_one_would, fresh_four, over),
