@@ -18,7 +18,8 @@ CONFIGURATION = "etc/standpipe/standpipe.conf"
 LATER = "99.0.0"
 # What DynamicUser= would choose.
 SOMEBODY = "61184:61184"
-FILES = ["usr/bin/standpipe", CONFIGURATION, "usr/share/standpipe/tables.conf", UNIT]
+FILES = ["usr/bin/standpipe", CONFIGURATION, UNIT]
+FILES += [f"usr/share/standpipe/{name}.conf" for name in ("tables", "redis", "postgresql")]
 FILES += ["usr/share/standpipe/prometheus/standpipe.rules.yml", "usr/share/standpipe/grafana/standpipe.json"]
 FILES += ["usr/share/man/man1/standpipe.1", "usr/share/man/man5/standpipe.conf.5", "usr/share/doc/standpipe/copyright"]
 
