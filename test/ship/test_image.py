@@ -3,7 +3,6 @@ import json
 import signal
 import subprocess
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -21,8 +20,6 @@ NAME = "localhost/standpipe:ship"
 MEGABYTE = 1_000_000
 OVER_THE_BASE = 40 * MEGABYTE
 NOBODY = "65532:65532"
-# `standpipe status --check` is asked once the tree has it.
-HAS_STATUS = (Path(__file__).resolve().parents[2] / "src" / "cli" / "status.c").exists()
 
 
 def size_of(folder):
@@ -137,8 +134,7 @@ def test_the_image_ingests_on_a_read_only_root_without_a_shell_or_a_right(image,
 
     try:
         wait_until(is_ready, "/readyz is 200", 60, [running])
-        if HAS_STATUS:
-            check(contained.command(*image[1]["Healthcheck"]["Test"][1:]), env=settings)
+        check(contained.command(*image[1]["Healthcheck"]["Test"][1:]), env=settings)
         setup.wait_drained(generated.last_sequence)
     finally:
         code = running.stop(signal.SIGTERM, 60)
