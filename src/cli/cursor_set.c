@@ -111,6 +111,7 @@ static bool begin_in_redis(struct setting *setting, struct error *error)
         slice_from_string(epoch),
         slice_from_string(queued),
         slice_from_string(job->config->stream.group),
+        SLICE(""), /* a daemon says of which PostgreSQL its mark is */
     };
     const struct redis_words words = {arguments, sizeof(arguments) / sizeof(arguments[0])};
     struct redisReply *reply =

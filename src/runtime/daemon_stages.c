@@ -107,6 +107,9 @@ static void store_on_refused(void *owner)
     struct daemon *daemon = owner;
     marks_note_refused(&daemon->marks);
     mark_watch_note_doubt(&daemon->mark_watch);
+    if (daemon->ingester != NULL) {
+        ingester_on_cursor_refused(daemon->ingester);
+    }
 }
 
 static void store_on_connected(void *owner)

@@ -177,6 +177,8 @@ static void writer_on_found(void *owner, const struct stream_found *found)
         .reset_why = ingester->reset_why,
     };
     ingester->remembered = found->saved;
+    ingester->remembered_started_us = found->postgres_started_us;
+    ingester->remembered_rewinds = found->rewinds;
     ingester_enter_state(ingester, INGESTER_LOADING);
     cursor_store_load(ingester->cursor_store, ingester->marks->host);
 }
@@ -184,7 +186,8 @@ static void writer_on_found(void *owner, const struct stream_found *found)
 static void begin(struct ingester *ingester, int64_t saved)
 {
     struct stream_origin origin = {.host = ingester->marks->host,
-                                   .queued = ingester->origin.queued};
+                                   .queued = ingester->origin.queued,
+                                   .postgres_started_us = ingester->loaded_started_us};
     marks_begin(ingester->marks, ingester->origin.queued, saved);
     ingester->has_entries = ingester->facts.last.epoch == ingester->origin.queued.epoch;
     ingester->surely_has_entries = false;
@@ -212,11 +215,13 @@ void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_fo
     if (ingester->state != INGESTER_LOADING || ingester->is_writer_closing) {
         return;
     }
-    ingester->is_held = position_compare(found->newest, ingester->remembered) < 0;
-    ingester->held_at = found->newest;
+    bool is_another = ingester->remembered_started_us != 0 &&
+                      ingester->remembered_started_us != found->started_us;
+    ingester->is_held = is_another || position_compare(found->newest, ingester->remembered) < 0;
     if (ingester->is_held) {
-        return; /* PostgreSQL went back: the watch sets the group back first, and we look anew */
+        return; /* it may lack rows: the watch sets the group back first, and we look anew */
     }
+    ingester->loaded_started_us = found->started_us;
     struct origin_facts *facts = &ingester->facts;
     facts->has_saved = found->has_row;
     if (found->has_row) {
@@ -243,6 +248,7 @@ void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_fo
         .queued = ingester->origin.queued.sequence,
         .committed = ingester->origin.first_mark,
         .expected = CURSOR_NO_EXPECTATION,
+        .started_us = found->started_us,
         .tag = ingester->marks->rewinds,
     };
     cursor_store_save(ingester->cursor_store, &row);
@@ -253,6 +259,14 @@ void ingester_on_cursor_saved(struct ingester *ingester, const struct cursor_row
     if (ingester->state == INGESTER_SAVING && !ingester->is_writer_closing &&
         row->epoch == ingester->origin.queued.epoch) {
         begin(ingester, row->committed);
+    }
+}
+
+/* Where it was the first mark of an epoch: PostgreSQL is another than the one that we decided by. */
+void ingester_on_cursor_refused(struct ingester *ingester)
+{
+    if (ingester->state == INGESTER_SAVING && !ingester->is_writer_closing) {
+        ingester_find_anew(ingester);
     }
 }
 

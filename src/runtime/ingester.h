@@ -65,6 +65,7 @@ struct ingester *ingester_open(struct uv_loop_s *loop, const struct ingester_opt
                                const struct ingester_callbacks *callbacks, void *owner);
 /* The cursor store's answers. */
 void ingester_on_cursor_loaded(struct ingester *ingester, const struct cursor_found *found);
+void ingester_on_cursor_refused(struct ingester *ingester);
 void ingester_on_cursor_saved(struct ingester *ingester, const struct cursor_row *row);
 /* Before the monitor looks: remembers what is surely in the stream by now. */
 void ingester_before_look(struct ingester *ingester);

@@ -47,7 +47,9 @@ struct ingester {
     int64_t reset_sequence;
     const char *reset_why;         /* NULL: the relay's own doing */
     struct position remembered;    /* what PostgreSQL is known to have had, as of the find */
-    struct position held_at;       /* and what it has, where that is less */
+    int64_t remembered_started_us; /* and which PostgreSQL that is, 0: not known */
+    uint64_t remembered_rewinds;
+    int64_t loaded_started_us;     /* of the PostgreSQL that the origin was decided by */
     struct position surely_queued; /* before the monitor's last look */
     struct origin_facts facts;
     struct origin origin;
@@ -58,7 +60,8 @@ struct ingester {
     bool has_lease;
     bool has_entries;        /* of our epoch in the stream */
     bool surely_has_entries; /* the same before the monitor's last look */
-    bool is_held;            /* in LOADING: PostgreSQL went back in time */
+    bool
+        is_held; /* in LOADING: PostgreSQL is not the one that is remembered, or went back in time */
     bool is_pause_told;
     bool is_writer_closing;
     bool is_subscription_closing;
@@ -69,6 +72,8 @@ struct ingester {
 
 /* The one function that moves the state; says so at level debug. */
 void ingester_enter_state(struct ingester *ingester, enum ingester_state next);
+/* Whatever was known of stream and marks is void. */
+void ingester_find_anew(struct ingester *ingester);
 /* Opens and closes what the state asks for. */
 void ingester_proceed(struct ingester *ingester);
 void ingester_raise_pressure(struct ingester *ingester, enum pressure_reason reason);

@@ -42,7 +42,7 @@ static bool is_stream_lost(const struct ingester *ingester, const struct stream_
     return ingester->surely_has_entries && depth->last.epoch < ingester->surely_queued.epoch;
 }
 
-static void find_anew(struct ingester *ingester)
+void ingester_find_anew(struct ingester *ingester)
 {
     ingester->surely_queued = (struct position){0};
     ingester->drain_until_ms = clock_monotonic_ms();
@@ -50,11 +50,11 @@ static void find_anew(struct ingester *ingester)
     ingester_proceed(ingester);
 }
 
-/* The group was set back, by us or another process, or the memory of a higher mark is gone with Redis. */
+/* The group was set back, by us or another process, or the memory is gone with Redis. */
 static bool is_released(const struct ingester *ingester, const struct stream_depth *depth)
 {
     return ingester->state == INGESTER_LOADING && ingester->is_held &&
-           position_compare(depth->saved, ingester->held_at) <= 0;
+           (!depth->has_meta || depth->rewinds != ingester->remembered_rewinds);
 }
 
 /* `depth` may be from before the epoch that was opened for this very reason. */
@@ -72,7 +72,7 @@ static void refetch(struct ingester *ingester, struct position from)
     ingester->is_reset = true;
     ingester->reset_why = "the relay is asked again for what PostgreSQL lost";
     ingester->reset_sequence = from.sequence;
-    find_anew(ingester);
+    ingester_find_anew(ingester);
 }
 
 void ingester_on_depth(struct ingester *ingester, const struct pressure_limits *limits,
@@ -82,11 +82,11 @@ void ingester_on_depth(struct ingester *ingester, const struct pressure_limits *
         log_warning(ingester->intake.object,
                     "the stream lost what was in it, finding the position again",
                     LOG_INT("queued", ingester->surely_queued.sequence));
-        find_anew(ingester);
+        ingester_find_anew(ingester);
         return;
     }
     if (is_released(ingester, depth)) {
-        find_anew(ingester);
+        ingester_find_anew(ingester);
         return;
     }
     if (must_refetch(ingester, depth)) {

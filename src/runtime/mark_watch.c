@@ -23,18 +23,24 @@ static struct position known_mark(const struct mark_watch *watch)
                                                                             : watch->remembered;
 }
 
+static bool is_resting(const struct mark_watch *watch)
+{
+    return watch->rewound_at_ms > 0 && !watch->is_reconnected &&
+           clock_monotonic_ms() < watch->rewound_at_ms + REST_MS;
+}
+
 static void ask(struct mark_watch *watch)
 {
-    bool is_resting =
-        watch->rewound_at_ms > 0 && clock_monotonic_ms() < watch->rewound_at_ms + REST_MS;
-    if (watch->is_asking || (is_resting && !watch->is_reconnected) ||
-        watch->remembered.epoch == 0) {
+    bool is_known = watch->remembered.epoch != 0 || watch->started_us != 0;
+    if (watch->is_asking || !is_known || is_resting(watch)) {
         return;
     }
     watch->is_due = false;
     watch->is_asking = true;
     watch->asked_at_ms = clock_monotonic_ms();
     watch->seen = known_mark(watch);
+    watch->seen_started_us = watch->started_us;
+    watch->rewind.rewinds = watch->rewinds;
     cursor_store_load(watch->marks->store, watch->marks->host);
 }
 
@@ -42,10 +48,8 @@ void mark_watch_note_depth(struct mark_watch *watch, const struct stream_depth *
 {
     /* Whatever relay it is of: the ingester holds until PostgreSQL's newest mark, of any relay, is met. */
     watch->remembered = depth->has_meta ? depth->saved : (struct position){0};
-    if (depth->rewinds != watch->rewind.rewinds) {
-        watch->is_lower = false; /* another process was first; what we owe is done all the same */
-    }
-    watch->rewind.rewinds = depth->rewinds;
+    watch->started_us = depth->has_meta ? depth->postgres_started_us : 0;
+    watch->rewinds = depth->rewinds;
     if (watch->is_due || clock_monotonic_ms() >= watch->asked_at_ms + INTERVAL_MS) {
         ask(watch);
     }
@@ -76,18 +80,19 @@ void mark_watch_note_loaded(struct mark_watch *watch, const struct cursor_found 
         return; /* the ingester asked */
     }
     watch->is_asking = false;
-    bool is_lower = position_compare(found->newest, watch->seen) < 0;
-    if ((!is_lower && !watch->is_reconnected && !watch->is_owed) || *watch->monitor == NULL) {
+    watch->is_lower = position_compare(found->newest, watch->seen) < 0;
+    bool is_another = watch->seen_started_us != 0 && watch->seen_started_us != found->started_us;
+    if (!watch->is_lower && !is_another) {
+        watch->is_reconnected = false;
         return;
     }
-    watch->is_due = true; /* until it is done */
-    watch->is_lower = watch->is_lower || is_lower;
-    if (!watch->is_owed || position_compare(found->newest, watch->owed) < 0) {
-        watch->owed = found->newest;
+    if (*watch->monitor == NULL) {
+        return;
     }
-    watch->is_owed = true;
-    watch->rewind.target = watch->owed;
+    watch->is_due = true; /* until it is done, by us or another */
+    watch->rewind.target = found->newest;
     watch->rewind.may_refetch = is_of_host(found);
+    watch->rewind.postgres_started_us = found->started_us;
     stream_monitor_rewind(*watch->monitor, &watch->rewind);
 }
 
@@ -103,12 +108,11 @@ static const char *what_follows(const struct mark_watch *watch,
                  "`standpipe cursor`";
 }
 
-static void log_rewound(const struct mark_watch *watch, const struct stream_rewound *rewound,
-                        bool is_lower)
+static void log_rewound(const struct mark_watch *watch, const struct stream_rewound *rewound)
 {
     const struct position target = watch->rewind.target;
-    if (!is_lower) {
-        log_info("postgres", "connected anew, what was acknowledged since its mark comes again",
+    if (!watch->is_lower) {
+        log_info("postgres", "started anew, what was acknowledged since its mark comes again",
                  LOG_INT("mark", target.sequence),
                  LOG_INT("delivered", rewound->delivered.sequence));
         return;
@@ -127,11 +131,10 @@ void mark_watch_note_rewound(struct mark_watch *watch, const struct stream_rewou
     if (!rewound->is_done) {
         return; /* another process was first, or Redis refused: asked again at the next look */
     }
-    bool is_lower = watch->is_lower;
-    watch->is_due = watch->is_owed = watch->is_lower = watch->is_reconnected = false;
-    if (is_lower) {
-        watch->rewound_at_ms = clock_monotonic_ms();
+    watch->is_due = watch->is_reconnected = false;
+    watch->rewound_at_ms = clock_monotonic_ms();
+    if (watch->is_lower) {
         counters_add(watch->counters, COUNTER_REWINDS, 1);
     }
-    log_rewound(watch, rewound, is_lower);
+    log_rewound(watch, rewound);
 }

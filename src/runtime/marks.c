@@ -58,7 +58,7 @@ void marks_note_depth(struct marks *marks, const struct stream_depth *depth)
     }
     follow_back(marks, depth);
     struct position committed = marks_committed(depth);
-    if (committed.epoch != depth->queued.epoch ||
+    if (committed.epoch != depth->queued.epoch || depth->postgres_started_us == 0 ||
         position_compare(committed, marks->committed) <= 0) {
         return;
     }
@@ -68,6 +68,7 @@ void marks_note_depth(struct marks *marks, const struct stream_depth *depth)
         .queued = depth->queued.sequence,
         .committed = committed.sequence,
         .expected = expected_mark(marks, depth, committed.epoch),
+        .started_us = depth->postgres_started_us,
         .tag = depth->rewinds,
     };
     marks->committed = committed;

@@ -31,8 +31,8 @@ void marks_init(struct marks *marks, struct cursor_store *store, const char *hos
 /* Ingestion goes on after `queued`; PostgreSQL's row says `saved`. */
 void marks_begin(struct marks *marks, struct position queued, int64_t saved);
 void marks_note_queued(struct marks *marks, struct position queued);
-/* What the monitor saw; saves the committed mark where it has risen, under the condition that PostgreSQL still has what
- * all processes know it to have had. Follows where the group was set back. */
+/* What the monitor saw; saves the committed mark where it has risen, under the condition that it is the
+ * PostgreSQL that has what is acknowledged, and still has what all processes know it to have had. Follows where the group was set back. */
 void marks_note_depth(struct marks *marks, const struct stream_depth *depth);
 /* A save was not made: the mark is handed over again. */
 void marks_note_refused(struct marks *marks);

@@ -26,6 +26,7 @@ struct mark {
     int64_t queued;
     int64_t committed;
     int64_t expected;
+    int64_t started_us;
     uint64_t tag;
 };
 
@@ -52,11 +53,14 @@ struct cursor_store {
     struct mark waiting;
     struct mark found;
     struct position newest;
+    int64_t started_us;
     bool is_refused; /* the save that is out */
 };
 
+#define STARTED_US "(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
+
 static const uint32_t load_types[] = {25};
-static const uint32_t save_types[] = {25, 20, 20, 20, 20};
+static const uint32_t save_types[] = {25, 20, 20, 20, 20, 20};
 static const struct pg_statement cursor_statements[] = {
     {.name = "standpipe_cursor_newest",
      .sql = "SELECT epoch, queued, committed FROM standpipe_cursor WHERE host = $1"
@@ -66,19 +70,28 @@ static const struct pg_statement cursor_statements[] = {
     {.name = "standpipe_cursor_newest_of_all",
      .sql = "SELECT epoch, committed FROM standpipe_cursor"
             " ORDER BY epoch DESC, committed DESC LIMIT 1"},
-    /* Where the row is not what is expected ($5), nothing is written and nothing comes back. */
+    {.name = "standpipe_cursor_started", .sql = "SELECT " STARTED_US},
+    /* Where row ($5) or server ($6) are not what is expected, nothing is written and nothing comes back. */
     {.name = "standpipe_cursor_save",
-     .sql = "WITH found AS MATERIALIZED (SELECT FROM standpipe_cursor"
-            " WHERE host = $1 AND epoch = $2 AND committed >= $5),"
+     .sql = "WITH found AS MATERIALIZED (SELECT WHERE ($6 = 0 OR $6 = " STARTED_US ")"
+            " AND ($5 < 0 OR EXISTS (SELECT FROM standpipe_cursor"
+            " WHERE host = $1 AND epoch = $2 AND committed >= $5))),"
             " saved AS (INSERT INTO standpipe_cursor AS c (host, epoch, queued, committed)"
-            " SELECT $1, $2, $3, $4 WHERE $5 < 0 OR EXISTS (SELECT FROM found)"
+            " SELECT $1, $2, $3, $4 FROM found"
             " ON CONFLICT (host, epoch) DO UPDATE SET queued = greatest(c.queued, excluded.queued),"
             " committed = greatest(c.committed, excluded.committed), updated_at = now()"
             " WHERE (excluded.queued > c.queued OR excluded.committed > c.committed)"
             " AND ($5 < 0 OR c.committed >= $5))"
-            " SELECT 1 WHERE $5 < 0 OR EXISTS (SELECT FROM found)",
+            " SELECT 1 FROM found",
      .types = save_types,
-     .count = 5},
+     .count = 6},
+};
+
+enum cursor_query {
+    QUERY_NEWEST,
+    QUERY_NEWEST_OF_ALL,
+    QUERY_STARTED,
+    QUERY_SAVE
 };
 
 static void proceed(struct cursor_store *store);
@@ -98,6 +111,7 @@ static void mark_set(struct mark *mark, const struct cursor_row *row)
                           .queued = row->queued,
                           .committed = row->committed,
                           .expected = row->expected,
+                          .started_us = row->started_us,
                           .tag = row->tag};
 }
 
@@ -108,6 +122,7 @@ static struct cursor_row mark_row(const struct mark *mark)
                                .queued = mark->queued,
                                .committed = mark->committed,
                                .expected = mark->expected,
+                               .started_us = mark->started_us,
                                .tag = mark->tag};
 }
 
@@ -134,8 +149,10 @@ static void retry_later(struct cursor_store *store)
 
 static void finish_load(struct cursor_store *store)
 {
-    struct cursor_found found = {
-        .has_row = store->found.is_set, .row = mark_row(&store->found), .newest = store->newest};
+    struct cursor_found found = {.has_row = store->found.is_set,
+                                 .row = mark_row(&store->found),
+                                 .newest = store->newest,
+                                 .started_us = store->started_us};
     free(store->host);
     store->host = NULL;
     if (store->callbacks.on_loaded != NULL) {
@@ -173,7 +190,11 @@ static void on_result(struct pg_request *request, unsigned query, const struct p
         store->is_refused = false;
         return;
     }
-    if (query == 1) {
+    if (query == QUERY_STARTED) {
+        store->started_us = strtoll(pg_answer_text(answer, 0, 0), NULL, 10);
+        return;
+    }
+    if (query == QUERY_NEWEST_OF_ALL) {
         store->newest.epoch = strtoull(pg_answer_text(answer, 0, 0), NULL, 10);
         store->newest.sequence = strtoll(pg_answer_text(answer, 0, 1), NULL, 10);
         return;
@@ -244,22 +265,24 @@ static void send_load(struct cursor_store *store)
     const struct slice host = slice_from_string(store->host);
     mark_clear(&store->found);
     store->newest = (struct position){0};
-    pg_connection_query(store->connection, &cursor_statements[0], &host);
-    pg_connection_query(store->connection, &cursor_statements[1], NULL);
+    pg_connection_query(store->connection, &cursor_statements[QUERY_NEWEST], &host);
+    pg_connection_query(store->connection, &cursor_statements[QUERY_NEWEST_OF_ALL], NULL);
+    pg_connection_query(store->connection, &cursor_statements[QUERY_STARTED], NULL);
 }
 
 static void send_save(struct cursor_store *store)
 {
-    char bytes[4][8];
+    char bytes[5][8];
     const struct slice values[] = {
         slice_from_string(store->saving.host),
         int64_bytes((int64_t)store->saving.epoch, bytes[0]),
         int64_bytes(store->saving.queued, bytes[1]),
         int64_bytes(store->saving.committed, bytes[2]),
         int64_bytes(store->saving.expected, bytes[3]),
+        int64_bytes(store->saving.started_us, bytes[4]),
     };
     store->is_refused = true; /* until a row comes back */
-    pg_connection_query(store->connection, &cursor_statements[2], values);
+    pg_connection_query(store->connection, &cursor_statements[QUERY_SAVE], values);
 }
 
 static enum cursor_work next_work(struct cursor_store *store)
@@ -315,31 +338,10 @@ void cursor_store_save(struct cursor_store *store, const struct cursor_row *row)
 
 /* --- life --- */
 
-static bool is_stale(const struct mark *mark)
-{
-    return mark->is_set && mark->expected != CURSOR_NO_EXPECTATION;
-}
-
-/* This may be a PostgreSQL that went back in time, and caught up meanwhile by other hands. */
-static void drop_stale(struct cursor_store *store)
-{
-    if (!is_stale(&store->saving) && !is_stale(&store->waiting)) {
-        return;
-    }
-    if (is_stale(&store->saving)) {
-        mark_clear(&store->saving);
-    }
-    if (is_stale(&store->waiting)) {
-        mark_clear(&store->waiting);
-    }
-    tell_refused(store);
-}
-
 static void on_ready(void *owner)
 {
     struct cursor_store *store = owner;
     bool is_waiting = uv_is_active((const uv_handle_t *)&store->timer) != 0;
-    drop_stale(store);
     if (!store->is_closing && store->callbacks.on_connected != NULL) {
         store->callbacks.on_connected(store->owner);
     }

@@ -23,6 +23,9 @@ struct cursor_row {
     /* To save: the row is known to have stood here, or higher. A PostgreSQL that went back in time must not
      * get a mark over what it lost, so the save is refused then. CURSOR_NO_EXPECTATION: nothing is known. */
     int64_t expected;
+    /* To save: the PostgreSQL that has all of this. Another one, or this one after a restart, may lack the last of it, so
+     * the save is refused there. 0: any. */
+    int64_t started_us;
     uint64_t tag; /* to save: the caller's own, comes back with the row */
 };
 
@@ -43,6 +46,8 @@ struct cursor_found {
     struct cursor_row row;
     struct position
         newest; /* of all rows: the highest epoch and its mark; {0, 0} where there is no row at all */
+    /* pg_postmaster_start_time() in microseconds since 1970: after a restart, a crash or a failover it is another. */
+    int64_t started_us;
 };
 
 struct cursor_store_callbacks {
@@ -50,8 +55,8 @@ struct cursor_store_callbacks {
     void (*on_loaded)(void *owner, const struct cursor_found *found);
     /* A save has committed. */
     void (*on_saved)(void *owner, const struct cursor_row *row);
-    /* It was not made: the row is gone or lower than expected, or the connection is a new one: what was expected of the
-     * PostgreSQL before may not hold for this one. Only saves that expect something. May be NULL. */
+    /* It was not made: the row is gone or lower than expected, or this is another PostgreSQL. Only saves that expect
+     * something. May be NULL. */
     void (*on_refused)(void *owner);
     /* A connection is there, the first too: it may lead to a PostgreSQL that went back. May be NULL. */
     void (*on_connected)(void *owner);

@@ -6,7 +6,7 @@
 
 enum {
     RECOUNT_LIMIT = 5000, /* entries a call: some 40 ms of Redis' time */
-    REWIND_ARGUMENTS = 5
+    REWIND_ARGUMENTS = 6
 };
 
 static void log_refused(const struct redisReply *reply)
@@ -59,6 +59,7 @@ void stream_monitor_rewind(struct stream_monitor *monitor, const struct stream_r
     add_position(call, rewind->target);
     script_call_number(call, rewind->may_refetch ? 1 : 0);
     script_call_argument(call, SLICE(DEAD_LETTER_GROUP));
+    script_call_number(call, rewind->postgres_started_us);
     parts.rewind->is_out = script_call_send(call, parts.redis, on_rewound, monitor);
 }
 

@@ -108,20 +108,23 @@ _Static_assert(STREAM_GROUPS_MAX == 16, "GROUPS_LIMIT says the same");
 
 /*
  * find: where does the stream stand?
- *   KEYS stream, meta    ->  {last-generated-id | nil, host | nil, epoch | nil, queued | nil, saved | nil}
+ *   KEYS stream, meta    ->  {last-generated-id | nil, host | nil, epoch | nil, queued | nil, saved | nil,
+ *                             postgres_started | nil, rewinds | nil}
  */
 static const char find_text[] =
-    LUA_LAST_ID "local meta = redis.call('HMGET', KEYS[2], 'host', 'epoch', 'queued', 'saved')\n"
-                "return {last_id(KEYS[1]), meta[1], meta[2], meta[3], meta[4]}\n";
+    LUA_LAST_ID "local meta = redis.call('HMGET', KEYS[2], 'host', 'epoch', 'queued', 'saved',\n"
+                "                        'postgres_started', 'rewinds')\n"
+                "return {last_id(KEYS[1]), unpack(meta)}\n";
 
 /*
  * begin: fixes host, epoch and first mark, only where all is as it was found (docs/delivery.md).
  *   KEYS stream, meta
  *   ARGV token, found last, found host, found epoch, found queued ('' where nil),
- *        host, epoch, queued, group
+ *        host, epoch, queued, group, start of the PostgreSQL that the mark is from ('': not known)
  *   ->   {1} done (also where this very call had been done before: the token says so)
  *        {0} something else is there by now; nothing written
  *        {-1, why} the epoch or mark would run backwards; nothing written
+ * A PostgreSQL that is remembered already stays so: only a rewind puts another in its place.
  * A new epoch is what a refetch (see rewind) asks for, and settles it. `filled_from`: all above it is in the
  * stream, until trimming takes the first of that.
  * The group comes first: a full Redis refuses it before anything is written. A reader may have created
@@ -149,6 +152,7 @@ static const char begin_text[] = LUA_LAST_ID LUA_CREATE_GROUP LUA_COMPARE
     "if refused then return refused end\n"
     "redis.call('HSET', KEYS[2], 'host', ARGV[6], 'epoch', ARGV[7], 'queued', ARGV[8],\n"
     "           'batch', ARGV[1])\n"
+    "if ARGV[10] ~= '' then redis.call('HSETNX', KEYS[2], 'postgres_started', ARGV[10]) end\n"
     "if known ~= ARGV[7] then redis.call('HDEL', KEYS[2], 'refetch') end\n"
     "if redis.call('XLEN', KEYS[1]) == 0 then\n"
     "  redis.call('HSET', KEYS[2], 'filled_from', ARGV[7] .. '-' .. ARGV[8])\n"
@@ -286,8 +290,8 @@ static const char leave_text[] =
  *         6 pending, 7 undelivered, 8 undelivered is exact (1/0), 9 lag is known (1/0),
  *         10 idle ms of the oldest pending, 11 dead letters,
  *         12 ledger (in the order of struct stream_ledger), 13 metrics (total and by type),
- *         14 {host, epoch, queued, saved, refetch, again_to, rewinds} of the meta hash, of the same moment
- *            as the last ID,
+ *         14 {host, epoch, queued, saved, refetch, again_to, rewinds, postgres_started} of the meta hash, of the
+ *            same moment as the last ID,
  *         15 {{name, is behind (1/0), ms since any of its consumers asked | -1}...} of the other groups
  *            that hold trimming back, a wanted one that is missing too }
  * The confirmed mark raises `saved`, unless the group was set back since; a full Redis may refuse that, it
@@ -372,7 +376,7 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "                   'ops_skipped', 'ops_dead'),\n"
     "        redis.call('HMGET', KEYS[4], 'totalEvents', '#commit', '#identity', '#account'),\n"
     "        redis.call('HMGET', KEYS[5], 'host', 'epoch', 'queued', 'saved', 'refetch', "
-    "'again_to', 'rewinds'), others}\n";
+    "'again_to', 'rewinds', 'postgres_started'), others}\n";
 
 /*
  * sweep: consumers of processes that never came back under their name (a pod that was renamed) are deleted,
@@ -415,7 +419,8 @@ static const char trim_text[] = LUA_COMPARE LUA_MARK
  * rewind: PostgreSQL went back in time to `target`: the group goes back too, and what is above is
  * delivered again (docs/delivery.md). Once, however many processes have noticed: `rewinds` is compared.
  *   KEYS stream, meta, dead letters
- *   ARGV group, rewinds as they were seen, target, refetch (1: the relay may be asked from target), courier's group
+ *   ARGV group, rewinds as they were seen, target, refetch (1: the relay may be asked from target), courier's group,
+ *        start of the PostgreSQL that the target is from
  *   ->  {1 done | 0 somebody else did, or there is no group,
  *        1 the stream may not reach back to target | 0, last ID that had been delivered}
  * What is pending is let go, uncounted: it is delivered anew, and a late acknowledgement of what the lost
@@ -432,7 +437,8 @@ static const char rewind_text[] = LUA_COMPARE LUA_MARK
     "local is_short = 1\n"
     "if meta[3] and not less(target, meta[3]) then is_short = 0 end\n"
     "if #redis.call('XRANGE', KEYS[1], '-', target, 'COUNT', '1') > 0 then is_short = 0 end\n"
-    "redis.call('HSET', KEYS[2], 'saved', target, 'rewinds', tonumber(ARGV[2]) + 1)\n"
+    "redis.call('HSET', KEYS[2], 'saved', target, 'rewinds', tonumber(ARGV[2]) + 1,\n"
+    "           'postgres_started', ARGV[6])\n"
     "if is_short == 1 and ARGV[4] == '1' and less(target, delivered) then\n"
     "  redis.call('HSET', KEYS[2], 'refetch', target)\n"
     "end\n"

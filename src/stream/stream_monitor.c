@@ -246,7 +246,8 @@ static void read_meta(struct stream_depth *depth, const struct redisReply *meta)
         META_SAVED,
         META_REFETCH,
         META_AGAIN_TO,
-        META_REWINDS
+        META_REWINDS,
+        META_POSTGRES_STARTED
     };
     depth->host = reply_text(reply_element(meta, META_HOST));
     depth->queued.epoch = counter(meta, META_EPOCH);
@@ -255,6 +256,7 @@ static void read_meta(struct stream_depth *depth, const struct redisReply *meta)
     depth->saved = text_position(reply_text(reply_element(meta, META_SAVED)));
     depth->has_saved = !reply_is_nil(reply_element(meta, META_SAVED));
     depth->rewinds = counter(meta, META_REWINDS);
+    depth->postgres_started_us = (int64_t)counter(meta, META_POSTGRES_STARTED);
     depth->refetch = text_position(reply_text(reply_element(meta, META_REFETCH)));
 }
 

@@ -77,14 +77,17 @@ struct stream_depth {
     bool has_saved;
     struct position saved; /* the highest mark that any process knows PostgreSQL to have had */
     uint64_t rewinds;      /* how often the group was set back: what was known before is void */
+    int64_t
+        postgres_started_us; /* start of the PostgreSQL that what is acknowledged is in; 0: not known */
     /* The relay has to be asked again from here: PostgreSQL went back to where the stream does not reach. {0, 0}: no */
     struct position refetch;
 };
 
 struct stream_rewind {
-    uint64_t rewinds;       /* as a look showed them; another process may be first */
-    struct position target; /* what PostgreSQL has; all above is delivered again */
-    bool may_refetch;       /* the relay of `target` is the one that we ask */
+    uint64_t rewinds;            /* as a look showed them; another process may be first */
+    struct position target;      /* what PostgreSQL has; all above is delivered again */
+    bool may_refetch;            /* the relay of `target` is the one that we ask */
+    int64_t postgres_started_us; /* of the PostgreSQL that `target` is from */
 };
 
 struct stream_rewound {

@@ -17,7 +17,7 @@ enum {
     FENCE_LIMIT_MS = 5000,
     COUNT_FLUSH_MS = 1000,
     KEY_COUNT = 5,
-    BEGIN_ARGUMENTS = 9
+    BEGIN_ARGUMENTS = 10
 };
 
 enum writer_state {
@@ -50,6 +50,7 @@ struct stream_writer {
     bool is_paused, is_closing, is_drained;
     bool is_dropped; /* by the last fence: pending events went without being stored */
 
+    int64_t postgres_started_us; /* of the origin */
     /* What the last find saw, as text: the begin script compares with it. */
     struct buffer found_last, found_host, found_epoch, found_queued;
     /* Where we are: what the append script compares with. */
@@ -134,6 +135,8 @@ static void tell_found(struct stream_writer *writer, const struct redisReply *re
     if (!position_parse(reply_text(reply_element(reply, 4)), &found.saved)) {
         found.saved = (struct position){0};
     }
+    found.postgres_started_us = reply_number(reply_element(reply, 5));
+    found.rewinds = (uint64_t)reply_number(reply_element(reply, 6));
     found.has_entries_id = has_last && (found.last.epoch != 0 || found.last.sequence != 0);
     found.queued.epoch = (uint64_t)reply_number(reply_element(reply, 2));
     found.queued.sequence = reply_number(reply_element(reply, 3));
@@ -235,6 +238,7 @@ static void send_begin(struct stream_writer *writer)
     script_call_number(&writer->call, (int64_t)writer->queued.epoch);
     script_call_number(&writer->call, writer->queued.sequence);
     script_call_argument(&writer->call, slice_from_string(writer->keys.group));
+    script_call_number(&writer->call, writer->postgres_started_us);
     script_call_send(&writer->call, writer->redis, on_begin_reply, writer);
 }
 
@@ -246,6 +250,7 @@ void stream_writer_begin(struct stream_writer *writer, const struct stream_origi
     buffer_clear(&writer->host);
     buffer_append_string(&writer->host, origin->host);
     writer->queued = origin->queued;
+    writer->postgres_started_us = origin->postgres_started_us;
     writer->taken = origin->queued.sequence;
     /* A key that is not there yet is made with its group; its last ID is then 0-0. */
     buffer_clear(&writer->last_id);

@@ -49,12 +49,17 @@ struct stream_found {
         queued; /* of the meta hash: epoch, and the sequence up to which all was handled */
     struct position
         saved; /* of the meta hash: what PostgreSQL is known to have had; {0, 0}: nothing */
+    int64_t
+        postgres_started_us; /* of the meta hash: when that PostgreSQL was started; 0: not known */
+    uint64_t rewinds;        /* of the meta hash */
 };
 
 /* Where the writer shall go on. */
 struct stream_origin {
     const char *host;       /* the relay's host, the name of its sequence space */
     struct position queued; /* epoch of new IDs; the sequence before the first new event */
+    int64_t
+        postgres_started_us; /* of the PostgreSQL whose mark that is; remembered where none is yet */
 };
 
 struct stream_event {

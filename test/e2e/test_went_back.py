@@ -1,5 +1,6 @@
 """PostgreSQL goes back in time (an older copy of its data is restored): what it lost is delivered again."""
 import shutil
+import signal
 
 import pytest
 
@@ -176,21 +177,34 @@ def test_a_database_without_any_mark_gets_all_that_the_stream_has(own_setup, own
     assert daemon.terminate() == 0
 
 
-def test_a_failover_that_lost_rows_above_a_mark_that_it_kept_lacks_nothing(own_setup, own_cluster, generated):
-    """The mark is saved once a second: what was committed since is lost without a trace in it."""
+def lose_rows_above_the_mark(setup, capture):
+    """Drained, and the mark stays behind: what was committed since the last one is lost without a trace in it."""
+    holder = setup.database.cluster.connect()
+    holder.execute("BEGIN; LOCK TABLE standpipe_cursor IN EXCLUSIVE MODE")
+    kept = mark(setup)
+    setup.wait_drained(capture.last_sequence, SECONDS)
+    setup.database.query("DELETE FROM standpipe_records WHERE seq > %s", kept)
+    assert capture.differences(setup.database)
+    for daemon in setup.daemons:
+        daemon.process.send(signal.SIGSTOP)
+    setup.database.cluster.stop(signal.SIGQUIT)
+    holder.close()
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_failover_that_lost_rows_above_a_mark_that_it_kept_lacks_nothing(
+    own_setup, own_cluster, generated, is_killed
+):
+    """Even where no process lives to see it: Redis remembers which PostgreSQL it was."""
     daemon = own_setup.run(relay__cursor="oldest", workers__batch_size=20)
     wait_mark(own_setup, 1)
-    with own_setup.database.cluster.connect() as holder:
-        holder.execute("BEGIN; LOCK TABLE standpipe_cursor IN EXCLUSIVE MODE")
-        kept = mark(own_setup)
-        own_setup.wait_drained(generated.last_sequence, SECONDS)
-        own_setup.database.query("DELETE FROM standpipe_records WHERE seq > %s", kept)
-        assert generated.differences(own_setup.database)
-        own_setup.database.query(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-            " AND pid NOT IN (pg_backend_pid(), %s)",
-            holder.info.backend_pid,
-        )
+    lose_rows_above_the_mark(own_setup, generated)
+    if is_killed:
+        daemon.process.kill()
+    own_cluster.start()
+    if is_killed:
+        daemon = own_setup.run()
+    daemon.process.send(signal.SIGCONT)
     wait_until(
         lambda: generated.differences(own_setup.database) == [],
         lambda: f"the truth ({generated.differences(own_setup.database)[:3]})",
@@ -199,6 +213,25 @@ def test_a_failover_that_lost_rows_above_a_mark_that_it_kept_lacks_nothing(own_s
     )
     own_setup.wait_drained(generated.last_sequence, SECONDS)
     wait_balanced(own_setup, [daemon])
+    assert daemon.terminate() == 0
+    assert went_back(own_setup) == 0
+
+
+def test_connections_that_are_cut_set_nothing_back(half, generated):
+    setup, daemon = half
+    setup.wait_drained(generated.last_sequence, SECONDS)
+    rewinds = setup.stream().hget(META, "rewinds")
+    ours = "FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    cut = [pid for (pid, _) in setup.database.query(f"SELECT pid, pg_terminate_backend(pid) {ours}")]
+    wait_until(
+        lambda: setup.database.scalar(f"SELECT count(*) {ours} AND pid <> ALL(%s)", cut) >= len(cut),
+        "all are connected again",
+        SECONDS,
+        [daemon.process],
+    )
+    assert daemon.get("/metrics")[0] == 200
+    setup.wait_drained(generated.last_sequence, SECONDS)
+    assert setup.stream().hget(META, "rewinds") == rewinds
     assert daemon.terminate() == 0
 
 

@@ -71,7 +71,7 @@ static void look(struct rig *rig)
 static bool rewind_to(struct rig *rig, uint64_t rewinds, struct position target)
 {
     rig->rewinds = 0;
-    stream_monitor_rewind(rig->monitor, &(struct stream_rewind){rewinds, target, true});
+    stream_monitor_rewind(rig->monitor, &(struct stream_rewind){rewinds, target, true, 1});
     stream_wait(&rig->loop, has_rewound, rig);
     return rig->rewound.is_done;
 }

@@ -354,13 +354,13 @@ static void another_producer_s_entry_is_fenced_and_never_taken_for_a_duplicate(v
     assert_int_equal(rig.found.queued.sequence, 110);
     assert_int_equal(stream_server_number("XLEN events"), 11);
     /* Our old epoch would run backwards: refused, found again. */
-    stream_writer_begin(rig.writer, &(struct stream_origin){"relay", rig.found.queued});
+    stream_writer_begin(rig.writer, &(struct stream_origin){"relay", rig.found.queued, 1});
     rig.fences = 0;
     stream_wait(&rig.loop, is_fenced, &rig);
     /* A new epoch above the stranger's ID goes on. */
     rig.founds = 1;
     stream_wait(&rig.loop, has_found_again, &rig);
-    struct stream_origin next = {"relay", {rig.found.last.epoch + 1, 110}};
+    struct stream_origin next = {"relay", {rig.found.last.epoch + 1, 110}, 1};
     rig.queued.sequence = 0;
     stream_writer_begin(rig.writer, &next);
     assert_true(append(&rig, 111));
