@@ -403,7 +403,7 @@ class RelayTest(unittest.TestCase):
         self.assertEqual(decode_frame(self.subscribe(url, 5995).rest()[0][0][1])[1]["error"], "FutureCursor")
 
     def test_noise_never_takes_a_good_frame_away(self):
-        url = self.serve("--duplicate", "100", "--garbage", "100", "--text-frames", "--ping-flood=2", "--exit-when-done")
+        url = self.serve("--duplicate", "100", "--garbage", "100", "--text-frames", "--ping-flood=2", "--ping-interval-ms=0", "--exit-when-done")
         subscriber = self.subscribe(url, 0)
         good = dict.fromkeys(self.frames)
         messages, _ = subscriber.rest()
