@@ -89,9 +89,11 @@ static bool take_body(struct slice answer, const char *path, struct buffer *body
         return false;
     }
     if (status == STATUS_UNAUTHORIZED) {
-        error_set(error, ERROR_REFUSED,
-                  "the token is not taken: give the daemon's http.token_file; where that file is "
-                  "new since its last reload, send it SIGHUP first");
+        error_set(
+            error, ERROR_REFUSED,
+            "the token is not taken: give the daemon's http.token_file; where the configuration "
+            "names another file since its last reload, give the one of before "
+            "(--set http.token_file=...), or send it SIGHUP");
         return false;
     }
     if (status != STATUS_OK) {

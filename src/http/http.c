@@ -35,6 +35,40 @@ const struct metrics_snapshot *http_snapshot(struct http *http)
     return snapshot;
 }
 
+static void end_streams(struct http *http)
+{
+    if (http->token.secret.size > 0) { /* who listens has to show it anew */
+        event_feed_end(http->feed, "the token was read again");
+    }
+}
+
+/* A token that was changed in its file lets in whoever has it, without a signal: `standpipe reload --wait` among
+ * them, which could not ask for the reload otherwise. */
+static bool has_token_changed(struct http *http)
+{
+    struct error error;
+    switch (token_look_again(&http->token, &error)) {
+    case TOKEN_SAME:
+        return false;
+    case TOKEN_CHANGED:
+        log_info("http", "the token has changed in its file",
+                 LOG_TEXT("token_file", http->token.path.data));
+        end_streams(http);
+        return true;
+    case TOKEN_BAD:
+        log_warning("http", "the token's file has changed, the old token stays",
+                    LOG_TEXT("why", error.text));
+        return false;
+    }
+    return false;
+}
+
+static bool is_admitted(struct http *http, const struct request *request)
+{
+    return token_admits(&http->token, request->authorization) ||
+           (has_token_changed(http) && token_admits(&http->token, request->authorization));
+}
+
 static void handle(void *owner, const struct request *request, struct response *response)
 {
     struct http *http = owner;
@@ -44,7 +78,7 @@ static void handle(void *owner, const struct request *request, struct response *
     } else if (!request->is_get && !request->is_head) {
         response_fail(response, 405, "GET and HEAD only");
         response->header = "Allow: GET, HEAD\r\n";
-    } else if (!route->is_open && !token_admits(&http->token, request->authorization)) {
+    } else if (!route->is_open && !is_admitted(http, request)) {
         response_fail(response, 401, "a token is expected: Authorization: Bearer <token>");
         response->header = "WWW-Authenticate: Bearer realm=\"standpipe\"\r\n";
     } else {
@@ -127,9 +161,7 @@ bool http_reload_token(struct http *http, const char *token_file, struct error *
     if (!token_load(&http->token, token_file, error)) {
         return false;
     }
-    if (http->token.secret.size > 0) { /* who listens has to show it anew */
-        event_feed_end(http->feed, "the token was read again");
-    }
+    end_streams(http);
     return true;
 }
 

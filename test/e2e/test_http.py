@@ -159,3 +159,30 @@ def test_a_token_protects_what_the_contract_says(setup, start_relay, generated, 
     request = urllib.request.Request(f"http://{daemon.settings['http.listen']}/api/metrics", headers={"Authorization": "Bearer let-me-in"})
     assert json.load(urllib.request.urlopen(request, timeout=10))["version"]
     assert daemon.terminate() == 0
+
+
+def status(daemon, token):
+    return daemon.get("/api/metrics", token=token)[0]
+
+
+def test_a_token_that_changes_in_its_file_is_taken_by_whoever_has_it(setup, start_relay, generated, folder):
+    """As a mounted secret changes: nobody sends a signal. A file that is no token takes nothing away."""
+    token = folder / "token"
+    token.write_text("first\n")
+    setup.relay = start_relay(generated.frames)
+    daemon = setup.run(http__token_file=token)
+    wait_until(lambda: daemon.get("/livez")[0] == 200, "alive", 30, [daemon.process])
+    stream = ask(daemon, "GET", "/api/events/stream", Authorization="Bearer first")
+    events(stream, 1)
+    for bad in (None, "", "\n", "x" * 5000):
+        token.unlink(missing_ok=True)
+        if bad is not None:
+            token.write_text(bad)
+        assert [status(daemon, given) for given in ("", "x", "second", "first")] == [401, 401, 401, 200], bad
+    assert daemon.process.text().count("the old token stays") == 4  # once for each, however many ask
+    token.write_text("second\n")
+    assert status(daemon, "first") == 200  # nobody has shown another one
+    assert status(daemon, "second") == 200
+    assert status(daemon, "first") == 401
+    assert "the token was read again" in stream.read().decode()  # who listens has to show it anew
+    assert daemon.terminate() == 0

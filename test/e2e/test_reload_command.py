@@ -62,9 +62,34 @@ def test_the_token_of_the_configuration_is_given(setup, daemon, folder):
     assert reload(setup, daemon, "--wait").returncode == 0  # it had none before
     assert daemon.get("/api/metrics")[0] == 401
     assert reload(setup, daemon, "--wait").returncode == 0
+
+
+def test_a_token_that_was_changed_in_its_file_needs_no_signal_first(setup, daemon, folder):
+    token = folder / "token"
+    token.write_text("sesame\n")
+    daemon.file.set(http__token_file=token)
+    assert reload(setup, daemon, "--wait").returncode == 0
     token.write_text("another\n")
+    daemon.file.set(workers__batch_size=98)
     done = reload(setup, daemon, "--wait")
-    assert done.returncode == 1 and "http.token_file" in done.stderr and "SIGHUP" in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["workers.batch_size: 300 -> 98 (reconnected)", "reloaded"]
+    assert [daemon.get("/api/metrics", token=given)[0] for given in ("another", "sesame")] == [200, 401]
+
+
+def test_another_token_file_wants_the_one_of_before_once(setup, daemon, folder):
+    old, new = folder / "old", folder / "new"
+    old.write_text("sesame\n")
+    new.write_text("another\n")
+    daemon.file.set(http__token_file=old)
+    assert reload(setup, daemon, "--wait").returncode == 0
+    daemon.file.set(http__token_file=new)
+    done = reload(setup, daemon, "--wait")
+    assert done.returncode == 1 and "--set http.token_file=" in done.stderr and "SIGHUP" in done.stderr
+    done = reload(setup, daemon, "--wait", "--set", f"http.token_file={old}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("reloaded\n")
+    assert [daemon.get("/api/metrics", token=given)[0] for given in ("another", "sesame")] == [200, 401]
 
 
 def test_where_nobody_listens_it_says_what_to_do(setup, daemon):
