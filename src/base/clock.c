@@ -13,6 +13,7 @@ enum {
 static bool is_frozen;
 static int64_t frozen_wall_us;
 static uint64_t frozen_monotonic_us;
+static uint64_t frozen_thread_us;
 
 static int64_t read_clock_us(clockid_t id)
 {
@@ -24,6 +25,11 @@ static int64_t read_clock_us(clockid_t id)
 uint64_t clock_monotonic_us(void)
 {
     return is_frozen ? frozen_monotonic_us : (uint64_t)read_clock_us(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_thread_cpu_us(void)
+{
+    return is_frozen ? frozen_thread_us : (uint64_t)read_clock_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
 uint64_t clock_monotonic_ms(void)
@@ -62,4 +68,11 @@ void clock_test_advance_ms(uint64_t milliseconds)
 {
     frozen_wall_us += (int64_t)milliseconds * US_PER_MS;
     frozen_monotonic_us += milliseconds * US_PER_MS;
+    frozen_thread_us += milliseconds * US_PER_MS;
+}
+
+void clock_test_preempt_ms(uint64_t milliseconds)
+{
+    clock_test_advance_ms(milliseconds);
+    frozen_thread_us -= milliseconds * US_PER_MS;
 }

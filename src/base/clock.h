@@ -10,6 +10,8 @@
 /* Milliseconds that never run backwards; only differences mean something. */
 uint64_t clock_monotonic_ms(void);
 uint64_t clock_monotonic_us(void);
+/* CPU that the calling thread has used; tests move it with the others. */
+uint64_t clock_thread_cpu_us(void);
 /* Microseconds since 1970-01-01T00:00:00Z, by the machine's clock. */
 int64_t clock_wall_us(void);
 int64_t clock_wall_ms(void);
@@ -23,5 +25,7 @@ void clock_format_rfc3339(int64_t wall_us, char *text);
 /* For tests: from now on both clocks stand still and move only by clock_test_advance_ms(). */
 void clock_test_freeze(int64_t wall_us);
 void clock_test_advance_ms(uint64_t milliseconds);
+/* Time passes in which this thread gets no turn. */
+void clock_test_preempt_ms(uint64_t milliseconds);
 
 #endif

@@ -16,7 +16,7 @@ static void run_off(struct pace *pace, uint64_t now_us)
 void pace_begin(struct pace *pace)
 {
     if (pace->depth++ == 0) {
-        pace->begun_us = clock_monotonic_us();
+        pace->begun_us = clock_thread_cpu_us();
     }
 }
 
@@ -25,9 +25,8 @@ void pace_end(struct pace *pace)
     if (--pace->depth > 0) {
         return;
     }
-    uint64_t now_us = clock_monotonic_us();
-    uint64_t worked_us = now_us - pace->begun_us;
-    run_off(pace, now_us);
+    uint64_t worked_us = clock_thread_cpu_us() - pace->begun_us;
+    run_off(pace, clock_monotonic_us());
     pace->level_us += worked_us;
     pace->busy_us += worked_us;
 }

@@ -5,7 +5,8 @@
  *   over its brim: the server works on nothing new until it has run off
  *
  * The thread also ingests: whatever clients do, they get this share of it and no more. One piece of work may
- * overfill the bucket, and is then paid for by a longer wait.
+ * overfill the bucket, and is then paid for by a longer wait. Work is CPU of this thread: a machine that gives the
+ * thread no turn is not the clients' fault, and what they wait for would be put off by minutes.
  * Ownership: embedded; zero it. Threading: one thread.
  */
 #ifndef HTTP_PACE_H
@@ -22,7 +23,7 @@ enum {
 struct pace {
     uint64_t level_us;
     uint64_t seen_us;  /* when the level was right */
-    uint64_t begun_us; /* of the work that runs */
+    uint64_t begun_us; /* of the work that runs, in CPU of the thread */
     unsigned depth;    /* of pieces of work within each other */
     uint64_t busy_us;  /* in all */
 };
