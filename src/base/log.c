@@ -133,6 +133,9 @@ static void append_value(struct line *line, const struct log_field *field, bool 
     case LOG_FIELD_REAL:
         line_append_format(line, "%.3f", field->real);
         return;
+    case LOG_FIELD_BOOL:
+        line_append_string(line, field->number != 0 ? "true" : "false");
+        return;
     case LOG_FIELD_TEXT:
         if (is_json) {
             line_append_quoted(line, field->text);

@@ -34,6 +34,7 @@ struct log_field {
         LOG_FIELD_INT,
         LOG_FIELD_TEXT,
         LOG_FIELD_REAL,
+        LOG_FIELD_BOOL,
         LOG_FIELD_SUPPRESSED
     } type;
     int64_t number;
@@ -45,6 +46,8 @@ struct log_field {
     ((struct log_field){.name = (field_name), .type = LOG_FIELD_INT, .number = (int64_t)(value)})
 #define LOG_REAL(field_name, value)                                                                \
     ((struct log_field){.name = (field_name), .type = LOG_FIELD_REAL, .real = (value)})
+#define LOG_BOOL(field_name, value)                                                                \
+    ((struct log_field){.name = (field_name), .type = LOG_FIELD_BOOL, .number = (value) ? 1 : 0})
 /* `suppressed=N`, what log_limit_pass() counted; left out where that is nothing, as it mostly is. */
 #define LOG_SUPPRESSED(value)                                                                      \
     ((struct log_field){                                                                           \

@@ -203,10 +203,10 @@ static void log_origin(const struct ingester *ingester)
     const struct origin *origin = &ingester->origin;
     log_write(origin->is_alarming ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, ingester->intake.object,
               origin->why,
-              (const struct log_field[]){
-                  LOG_INT("epoch", origin->queued.epoch),
-                  LOG_INT("sequence", origin->queued.sequence), LOG_INT("cursor", origin->cursor),
-                  LOG_TEXT("new_epoch", origin->is_new_epoch ? "true" : "false")},
+              (const struct log_field[]){LOG_INT("epoch", origin->queued.epoch),
+                                         LOG_INT("sequence", origin->queued.sequence),
+                                         LOG_INT("cursor", origin->cursor),
+                                         LOG_BOOL("new_epoch", origin->is_new_epoch)},
               4);
 }
 

@@ -38,6 +38,9 @@ def test_every_json_line_is_an_object_with_time_level_and_message(
     for line in text.splitlines():
         assert {"time", "level", "message"} <= json.loads(line).keys()
     assert SECRET not in text
+    values = [value for line in text.splitlines() for value in json.loads(line).values()]
+    assert any(isinstance(value, bool) for value in values)  # new_epoch of the first position
+    assert not {"true", "false"} & {value for value in values if isinstance(value, str)}
 
 
 def test_every_logfmt_line_is_pairs(setup, start_relay, generated):

@@ -32,17 +32,19 @@ static void the_three_formats_carry_the_same_fields(void **state)
 {
     (void)state;
     const struct log_field fields[] = {LOG_INT("cursor", -5), LOG_TEXT("address", "1.2.3.4"),
-                                       LOG_REAL("seconds", 0.25)};
-    assert_string_equal(line_of(LOG_FORMAT_TEXT, fields, 3),
+                                       LOG_REAL("seconds", 0.25), LOG_BOOL("new", true),
+                                       LOG_BOOL("old", 0)};
+    assert_string_equal(line_of(LOG_FORMAT_TEXT, fields, 5),
                         "2026-01-31T12:00:00.123Z info relay[a] is connected cursor=-5 "
-                        "address=1.2.3.4 seconds=0.250");
-    assert_string_equal(line_of(LOG_FORMAT_JSON, fields, 3),
+                        "address=1.2.3.4 seconds=0.250 new=true old=false");
+    assert_string_equal(line_of(LOG_FORMAT_JSON, fields, 5),
                         "{\"time\":\"2026-01-31T12:00:00.123Z\",\"level\":\"info\","
                         "\"object\":\"relay[a]\",\"message\":\"is connected\",\"cursor\":-5,"
-                        "\"address\":\"1.2.3.4\",\"seconds\":0.250}");
-    assert_string_equal(line_of(LOG_FORMAT_LOGFMT, fields, 3),
-                        "time=2026-01-31T12:00:00.123Z level=info object=relay[a] "
-                        "message=\"is connected\" cursor=-5 address=1.2.3.4 seconds=0.250");
+                        "\"address\":\"1.2.3.4\",\"seconds\":0.250,\"new\":true,\"old\":false}");
+    assert_string_equal(
+        line_of(LOG_FORMAT_LOGFMT, fields, 5),
+        "time=2026-01-31T12:00:00.123Z level=info object=relay[a] "
+        "message=\"is connected\" cursor=-5 address=1.2.3.4 seconds=0.250 new=true old=false");
 }
 
 static void nothing_in_a_field_can_start_another_line_or_field(void **state)
