@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/human.h"
 #include "runtime/ingester.h"
 #include "runtime/pressure.h"
 #include "runtime/schema_setup.h"
@@ -195,8 +196,9 @@ static void judge_stream(struct readiness *readiness, const struct console_sourc
         state = DEPENDENCY_CATCHING_UP;
     }
     if (state != DEPENDENCY_READY) {
-        (void)snprintf(reason, sizeof(reason), "%llu entries are not yet acknowledged",
-                       (unsigned long long)depth->backlog);
+        char entries[HUMAN_SIZE]; /* as the alert on the same figure says it */
+        human_count(depth->backlog, entries);
+        (void)snprintf(reason, sizeof(reason), "%s entries are not yet acknowledged", entries);
     } else if (sources->stream_watch->unread[0] != '\0') {
         state = DEPENDENCY_CATCHING_UP; /* until Redis is full of what that group has not read */
         (void)snprintf(reason, sizeof(reason), "%s", sources->stream_watch->unread);

@@ -2,6 +2,7 @@
 import ctypes
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def test_a_backlog_is_catching_up_then_paused_then_ready(setup, start_relay, gen
         daemon = setup.run(relay__cursor="oldest", **settings)
         wait_until(lambda: daemon.get("/livez")[0] == 200, "alive", 30, [daemon.process])
         assert "not yet acknowledged" in wait_state(daemon, "backlog", "catching up")["reason"]
-        wait_state(daemon, "backlog", "paused")
+        reason = wait_state(daemon, "backlog", "paused")["reason"]
+        assert re.fullmatch(r"\d{1,3}(,\d{3})+ entries are not yet acknowledged", reason)  # as the alert says it
         assert "reading waits" in wait_state(daemon, "relay", "paused")["reason"]
         assert daemon.get("/readyz")[0] == 503
         lock.rollback()
