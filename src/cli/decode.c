@@ -102,11 +102,13 @@ static void print_frame(struct decode *decode)
 
 static bool refuse_input(const struct decode *decode, struct error *error, const char *why)
 {
+    const char *advice = "it is cut off: get it whole, or check that it is frames";
     if (ferror(decode->input) != 0) {
         why = strerror(errno);
+        advice = "give a file that can be read";
     }
-    error_set(error, ERROR_INTERNAL, "%s: at byte %" PRIu64 ": %s", decode->name, decode->offset,
-              why);
+    error_set(error, ERROR_INTERNAL, "%s: at byte %" PRIu64 ": %s: %s", decode->name,
+              decode->offset, why, advice);
     return false;
 }
 

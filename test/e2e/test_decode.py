@@ -107,3 +107,17 @@ def test_a_frame_that_is_none_is_said_and_the_rest_is_decoded(standpipe, folder)
     assert [line.get("type", "refused") for line in lines] == ["commit", "refused", "refused", "commit"]
     assert all(line["error"] and line["text"] for line in lines[1:3])
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("size, what", [(2, "the input ends inside a length"), (7, "the input ends inside this frame")])
+def test_an_input_that_is_cut_off_is_said_with_the_place_and_what_to_do(standpipe, folder, size, what):
+    path = folder / "cut.bin"
+    path.write_bytes(b"\x10\0\0\0 and less"[:size])
+    done = subprocess.run([standpipe, "decode", path], capture_output=True, text=True, timeout=60, env=clean_environment())
+    assert done.returncode == 1
+    assert done.stderr == f"standpipe: decode: {path}: at byte 0: {what}: it is cut off: get it whole, or check that it is frames\n"
+
+
+def test_a_folder_is_no_input(standpipe, folder):
+    done = subprocess.run([standpipe, "decode", folder], capture_output=True, text=True, timeout=60, env=clean_environment())
+    assert (done.returncode, done.stderr) == (1, f"standpipe: decode: {folder}: at byte 0: Is a directory: give a file that can be read\n")
