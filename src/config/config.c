@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/panic.h"
@@ -59,11 +60,8 @@ const char *config_origin(const struct config *config, const struct config_key *
     return sources->origins[key - config_keys];
 }
 
-void config_unknown_key(struct error *error, const char *origin, struct slice section,
-                        struct slice name)
+static void append_allowed(struct buffer *out, struct slice section, bool is_section)
 {
-    struct buffer names = {0};
-    bool is_section = config_section_exists(section);
     const char *last = "";
     for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *key = &config_keys[i];
@@ -72,16 +70,36 @@ void config_unknown_key(struct error *error, const char *origin, struct slice se
                                     : strcmp(shown, last) != 0;
         last = shown;
         if (is_wanted) {
-            buffer_append_format(&names, names.size > 0 ? ", %s" : "%s", shown);
+            buffer_append_format(out, out->size > 0 ? ", %s" : "%s", shown);
         }
     }
-    if (is_section) {
-        error_set(error, ERROR_USAGE, "%s: %.*s: unknown key in [%.*s]: allowed are %.*s", origin,
-                  SLICE_ARGS(name), SLICE_ARGS(section), SLICE_ARGS(buffer_slice(&names)));
-    } else {
-        error_set(error, ERROR_USAGE, "%s: %.*s: unknown section [%.*s]: allowed are %.*s", origin,
-                  SLICE_ARGS(name), SLICE_ARGS(section), SLICE_ARGS(buffer_slice(&names)));
+}
+
+/* By its name, for nothing else is known of it. */
+static bool may_hold_secret(struct slice name)
+{
+    static const char *const words[] = {"pass", "secret", "token", "key", "auth", "cred"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (memmem(name.data, name.size, words[i], strlen(words[i])) != NULL) {
+            return true;
+        }
     }
+    return false;
+}
+
+void config_unknown_key(struct error *error, const char *origin, struct slice section,
+                        struct slice name, const char *value)
+{
+    struct buffer names = {0};
+    struct buffer shown = {0};
+    bool is_section = config_section_exists(section);
+    append_allowed(&names, section, is_section);
+    append_shown(&shown, may_hold_secret(name) ? "***" : value);
+    error_set(error, ERROR_USAGE, "%s: %.*s = %.*s: unknown %s[%.*s]: allowed are %.*s", origin,
+              SLICE_ARGS(name), SLICE_ARGS(buffer_slice(&shown)),
+              is_section ? "key in " : "section ", SLICE_ARGS(section),
+              SLICE_ARGS(buffer_slice(&names)));
+    buffer_deinit(&shown);
     buffer_deinit(&names);
 }
 
@@ -111,7 +129,7 @@ static bool read_set(struct config *config, const char *text, struct error *erro
     struct slice name = slice_skip(path, dot + 1);
     const struct config_key *key = config_key_find(section, name);
     if (key == NULL) {
-        config_unknown_key(error, "--set", section, name);
+        config_unknown_key(error, "--set", section, name, text + equals + 1);
         return false;
     }
     return config_assign(config, key, text + equals + 1, "--set", error);

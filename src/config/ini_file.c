@@ -24,7 +24,8 @@ static bool on_value(void *owner, const char *section, const char *name, const c
     const struct config_key *key =
         config_key_find(slice_from_string(section), slice_from_string(name));
     if (key == NULL) {
-        config_unknown_key(error, origin, slice_from_string(section), slice_from_string(name));
+        config_unknown_key(error, origin, slice_from_string(section), slice_from_string(name),
+                           value);
         return false;
     }
     unsigned *seen = &source->seen[key - config_keys];

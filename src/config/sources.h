@@ -19,9 +19,9 @@ struct config_sources {
 bool config_assign(struct config *config, const struct config_key *key, const char *value,
                    const char *origin, struct error *error) __attribute__((warn_unused_result));
 const char *config_origin(const struct config *config, const struct config_key *key);
-/* "origin: unknown key x: [section] has a, b, c" */
+/* "origin: x = value: unknown key in [section]: allowed are a, b, c"; of a key that may hold a secret no value. */
 void config_unknown_key(struct error *error, const char *origin, struct slice section,
-                        struct slice name);
+                        struct slice name, const char *value);
 
 bool config_read_file(struct config *config, const char *path, struct error *error)
     __attribute__((warn_unused_result));

@@ -263,9 +263,15 @@ static void an_unknown_key_names_file_line_key_and_the_known_ones(void **state)
 {
     (void)state;
     with_file("[redis]\nurl = redis://127.0.0.1\n\n[shutdown]\ntimeout = 5\n");
-    REFUSE(path, ":5: timeout", "unknown key in [shutdown]", "allowed are timeout_ms");
+    REFUSE(path, ":5: timeout = 5: unknown key in [shutdown]", "allowed are timeout_ms");
     with_file("[shutdwon]\ntimeout_ms = 5\n");
-    REFUSE(":2: ", "unknown section [shutdwon]", "relay, ingest, redis, stream, workers");
+    REFUSE(":2: timeout_ms = 5: unknown section [shutdwon]",
+           "relay, ingest, redis, stream, workers");
+    with_file("[redis]\nulr = redis://:hush@127.0.0.1\n");
+    REFUSE(":2: ulr = redis://", "unknown key in [redis]");
+    assert_null(strstr(error.text, "hush"));
+    with_file("[redis]\nrequirepass = hush\n");
+    REFUSE(":2: requirepass = ***: unknown");
     with_file("url = x\n");
     REFUSE(":1: ", "unknown section []");
 }
@@ -459,7 +465,7 @@ static void a_setting_without_its_shape_is_refused(void **state)
     settings[0] = "threads=1";
     REFUSE("--set threads", "section.key=value");
     settings[0] = "workers.thread=1";
-    REFUSE("--set: thread: unknown key in [workers]", "threads, pipelines");
+    REFUSE("--set: thread = 1: unknown key in [workers]", "threads, pipelines");
 }
 
 static void keys_that_contradict_each_other_are_refused(void **state)
