@@ -297,7 +297,8 @@ static const char leave_text[] =
  * The confirmed mark raises `saved`, unless the group was set back since; a full Redis may refuse that, it
  * only costs a finer memory.
  * Lag can be null, or 0 and wrong (docs/delivery.md), so it is believed only where it can be true: entries
- * after the last delivered are counted by a bounded XRANGE, beyond the bound by the ledger.
+ * after the last delivered are counted by a bounded XRANGE, beyond the bound by the ledger. Where there is no group
+ * yet, every entry lies before it, and that is known.
  */
 static const char depth_text[] = LUA_COMPARE LUA_MARK
     "local length = redis.call('XLEN', KEYS[1])\n"
@@ -316,7 +317,7 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "end\n"
     "local mark, groups = committed(KEYS[1], 5)\n"
     "local group = groups[ARGV[1]]\n"
-    "local pending, undelivered, exact, known, idle = 0, length, 1, 0, 0\n"
+    "local pending, undelivered, exact, known, idle = 0, length, 1, 1, 0\n"
     "if group then\n"
     "  pending = tonumber(group.pending)\n"
     "  local delivered = group['last-delivered-id']\n"

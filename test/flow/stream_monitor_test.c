@@ -154,6 +154,7 @@ static void a_stream_that_is_not_there_is_empty_and_has_no_mark(void **state)
     look(&rig);
     assert_int_equal(rig.depth.length, 0);
     assert_int_equal(rig.depth.backlog, 0);
+    assert_true(rig.depth.is_lag_known); /* of nothing, for there is no group */
     assert_false(rig.depth.has_committed);
     rig_close(&rig);
 }
