@@ -41,6 +41,7 @@ enum {
     HTTP_STATUS_CLASSES = 5
 };
 struct snapshot_server {
+    bool is_closed; /* pages are wanted, and nobody listens */
     uint64_t connections, refused;
     uint64_t busy_us;                        /* time of the thread that HTTP took */
     uint64_t event_streams, skipped_events;  /* skipped: the client still read the one before */

@@ -106,6 +106,15 @@ static bool certificate(struct alert_state *state, const struct metrics_snapshot
     return figures->relay.certificate_expiry_us > 0;
 }
 
+static bool http_closed(struct alert_state *state, const struct metrics_snapshot *figures,
+                        uint64_t now_ms, uint64_t *figure)
+{
+    (void)state;
+    (void)now_ms;
+    *figure = figures->server.is_closed;
+    return true;
+}
+
 /* ---- the table -------------------------------------------------------------------------------- */
 
 static const struct rule {
@@ -192,6 +201,17 @@ static const struct rule {
                                  .field = "left_ms",
                                  .before = "the relay's certificate ends in ",
                                  .after = ""},
+    [ALERT_HTTP_CLOSED] = {.name = "http_closed",
+                           .object = "alert[http_closed]",
+                           .figure = http_closed,
+                           .kind = RULE_ANY,
+                           .unit = FIGURE_FLAG,
+                           .critical = 1, /* nothing else can tell: it is only in the log */
+                           .field = "closed",
+                           .before = "no page is served: http.listen is in use or refused, it is "
+                                     "tried again",
+                           .after = "",
+                           .calm = "pages are served"},
 };
 
 /* ---- deciding --------------------------------------------------------------------------------- */

@@ -38,6 +38,7 @@ struct console_sources {
     const struct schema_setup *schema; /* NULL: it does not run, or no longer */
     bool is_schema_ready;
     bool is_draining;
+    bool is_http_closed; /* pages are wanted, and nobody listens */
 };
 
 /* The last look is young enough to say something of now. */

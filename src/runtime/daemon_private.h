@@ -97,6 +97,7 @@ struct daemon {
     unsigned
         consoles_open; /* that one, and those that a reload has closed and that are not gone yet */
     struct console_sources console_sources;
+    uint64_t next_console_ms; /* when its address is tried again */
     unsigned looks;
 };
 

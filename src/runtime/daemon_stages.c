@@ -12,6 +12,8 @@ enum {
     CONSUMER_IDLE_MS = 600000, /* of a process that never came back under its name */
     LOOKS_PER_ANNOUNCEMENT = 5,
     PROGRESS_INTERVAL_MS = 60000,
+    CONSOLE_RETRY_MS = 5000,
+    PERCENT = 100,
 };
 
 static void worker_on_closed(void *owner)
@@ -64,12 +66,6 @@ static void look_on_time(uv_timer_t *timer)
     if (daemon->ingester != NULL && daemon->looks++ % LOOKS_PER_ANNOUNCEMENT == 0) {
         announce(daemon->monitor, daemon->ingester, daemon->config->relay.url);
     }
-}
-
-static void watch_on_time(uv_timer_t *timer)
-{
-    struct daemon *daemon = timer->data;
-    watch_tick(&daemon->watch);
 }
 
 static void progress_on_time(uv_timer_t *timer)
@@ -330,6 +326,29 @@ static void schema_on_closed(void *owner)
     daemon_proceed(daemon);
 }
 
+/* A port that was taken may be free by now; until then the alert says that there are no pages. Where a name has to be
+ * resolved first that may hold up the loop: it gets a hundredth of the time. */
+static void retry_console(struct daemon *daemon)
+{
+    struct error error;
+    uint64_t now_ms = clock_monotonic_ms();
+    bool is_closed = daemon->console == NULL && daemon->config->http.listen[0] != '\0' &&
+                     daemon->reload.state == RELOAD_IDLE && !daemon->console_sources.is_draining;
+    if (is_closed && now_ms >= daemon->next_console_ms) {
+        is_closed = !daemon_open_console(daemon, &error);
+        uint64_t took_ms = clock_monotonic_ms() - now_ms;
+        daemon->next_console_ms = now_ms + CONSOLE_RETRY_MS + PERCENT * took_ms;
+    }
+    daemon->console_sources.is_http_closed = is_closed;
+}
+
+static void watch_on_time(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    retry_console(daemon);
+    watch_tick(&daemon->watch);
+}
+
 static void start_watch(struct daemon *daemon)
 {
     struct console_sources *sources = &daemon->console_sources;
@@ -375,11 +394,12 @@ void daemon_start_schema(struct daemon *daemon)
     schema_setup_start(&daemon->schema, &daemon->loop, daemon->config);
 }
 
-/* A port that is taken is no reason not to ingest: it is said, and tried again at the next reload. */
+/* A port that is taken is no reason not to ingest: it is said, and tried again. */
 void daemon_start(struct daemon *daemon)
 {
     struct error error;
     start_watch(daemon);
+    daemon->next_console_ms = clock_monotonic_ms() + CONSOLE_RETRY_MS;
     if (daemon->config->http.listen[0] != '\0' && !daemon_open_console(daemon, &error)) {
         log_error("http", "no page is served", LOG_TEXT("why", error.text),
                   LOG_TEXT("listen", daemon->config->http.listen));

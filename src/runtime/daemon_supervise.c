@@ -61,10 +61,12 @@ static const char *words(const struct daemon *daemon, const struct ingester_figu
 
 static void tell_status(const struct daemon *daemon, const struct ingester_figures *figures)
 {
-    supervisor_tell(&daemon->supervisor,
-                    "STATUS=%s, backlog %" PRIu64 ", committed sequence %" PRId64,
-                    words(daemon, figures), daemon->console_sources.depth.backlog,
-                    daemon->marks.saved > 0 ? daemon->marks.saved : 0);
+    supervisor_tell(
+        &daemon->supervisor, "STATUS=%s, backlog %" PRIu64 ", committed sequence %" PRId64 "%s",
+        words(daemon, figures), daemon->console_sources.depth.backlog,
+        daemon->marks.saved > 0 ? daemon->marks.saved : 0,
+        daemon->console_sources.is_http_closed ? ", no pages: http.listen cannot be listened on"
+                                               : "");
 }
 
 /* ---- ready, alive -------------------------------------------------------------------------------- */

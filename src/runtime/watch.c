@@ -37,6 +37,7 @@ void watch_fill(struct watch *watch, struct metrics_snapshot *snapshot)
 {
     snapshot->now_us = clock_wall_us();
     snapshot->started_us = watch->started_us;
+    snapshot->server.is_closed = watch->sources->is_http_closed;
     fill_reload(watch->sources->reload, snapshot);
     readiness_judge(&watch->readiness, watch->sources, snapshot);
     figures_fill(watch->sources, snapshot);

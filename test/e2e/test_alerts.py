@@ -1,5 +1,7 @@
 """Alerts: what crosses a threshold is said once, in the log, in /api/metrics and in /metrics."""
+import json
 import re
+import socket
 
 import pytest
 
@@ -125,3 +127,33 @@ def test_queue_depth_is_right_where_the_lag_of_redis_is_null(setup, start_relay,
     setup.wait_drained(generated.last_sequence)
     assert daemon.api()["firehoseStatus"]["queueDepth"] is not None
     assert daemon.terminate() == 0
+
+
+def test_a_port_that_is_taken_is_loud_and_pages_come_once_it_is_free(setup, start_relay, generated):
+    """Events flow on: they are what the process is for, and the port may be another's for a moment only."""
+    setup.relay = start_relay(generated.frames)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        daemon = setup.run(relay__cursor="oldest", http__listen=address, alerts__interval_ms=500)
+        setup.wait_drained(generated.last_sequence)
+        daemon.process.wait_for_line("alert[http_closed] raised severity=critical")
+        assert f"no page is served why=\"http.listen: cannot listen on `{address}`: " in daemon.process.text()
+    wait_until(lambda: daemon.get("/livez")[0] == 200, "pages are there", 30, [daemon.process])
+    daemon.process.wait_for_line("alert[http_closed] over severity=none why=\"pages are served\"")
+    assert daemon.metrics()['standpipe_alert_active{alert="http_closed"}'] == 0
+    assert daemon.terminate() == 0
+
+
+def test_of_two_that_were_given_one_port_the_second_serves_once_the_first_has_gone(setup, start_relay, generated):
+    setup.relay = start_relay(generated.frames)
+    first = setup.run("first", relay__cursor="oldest").wait_ready()
+    listen = first.settings["http.listen"]
+    second = setup.run("second", http__listen=listen).wait_running()
+    second.process.wait_for_line("alert[http_closed] raised")
+    done = setup.command("status", "--json", overrides={"http.listen": listen})
+    assert json.loads(done.stdout)["process"]["pid"] == first.pid
+    assert first.terminate() == 0
+    wait_until(lambda: second.get("/readyz")[0] == 200, "the second serves and ingests", 60, [second.process])
+    assert second.terminate() == 0

@@ -147,6 +147,14 @@ def test_an_address_that_cannot_be_used_is_told_and_no_reason_not_to_run(setup, 
     assert daemon.terminate() == 0
 
 
+def test_pages_that_cannot_be_served_are_told(setup, start_relay, generated, abstract):
+    setup.relay = start_relay(generated.frames)
+    daemon = start(setup, abstract, relay__cursor="oldest", http__listen=f"127.0.0.1:{setup.relay.port}")
+    wait_until(lambda: "no pages: http.listen" in (abstract.last("STATUS") or ""), "it says so", 30, [daemon.process])
+    setup.wait_drained(generated.last_sequence)
+    assert daemon.terminate() == 0
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 def test_the_unit_s_sandbox_leaves_little_exposed():
     threshold = str(round(EXPOSURE_MAX * 10))
