@@ -112,6 +112,9 @@ static bool is_stale(const struct token *token)
         return false;
     }
     struct stat now = look_at_file(token->path.data);
+    if (now.st_mode != 0 && !S_ISREG(now.st_mode)) {
+        return false; /* a pipe would hold up the loop until somebody writes */
+    }
     return token->was_young || now.st_dev != token->seen.st_dev ||
            now.st_ino != token->seen.st_ino || now.st_size != token->seen.st_size ||
            !is_same_time(now.st_mtim, token->seen.st_mtim) ||
