@@ -14,6 +14,7 @@ static bool is_frozen;
 static int64_t frozen_wall_us;
 static uint64_t frozen_monotonic_us;
 static uint64_t frozen_thread_us;
+static uint64_t step_us;
 
 static int64_t read_clock_us(clockid_t id)
 {
@@ -24,7 +25,11 @@ static int64_t read_clock_us(clockid_t id)
 
 uint64_t clock_monotonic_us(void)
 {
-    return is_frozen ? frozen_monotonic_us : (uint64_t)read_clock_us(CLOCK_MONOTONIC);
+    if (!is_frozen) {
+        return (uint64_t)read_clock_us(CLOCK_MONOTONIC);
+    }
+    frozen_monotonic_us += step_us;
+    return frozen_monotonic_us;
 }
 
 uint64_t clock_thread_cpu_us(void)
@@ -62,6 +67,7 @@ void clock_test_freeze(int64_t wall_us)
     is_frozen = true;
     frozen_wall_us = wall_us;
     frozen_monotonic_us = US_PER_SECOND;
+    step_us = 0;
 }
 
 void clock_test_advance_ms(uint64_t milliseconds)
@@ -75,4 +81,14 @@ void clock_test_preempt_ms(uint64_t milliseconds)
 {
     clock_test_advance_ms(milliseconds);
     frozen_thread_us -= milliseconds * US_PER_MS;
+}
+
+void clock_test_step_us(uint64_t microseconds)
+{
+    step_us = microseconds;
+}
+
+void clock_test_thaw(void)
+{
+    is_frozen = false;
 }

@@ -27,5 +27,8 @@ void clock_test_freeze(int64_t wall_us);
 void clock_test_advance_ms(uint64_t milliseconds);
 /* Time passes in which this thread gets no turn. */
 void clock_test_preempt_ms(uint64_t milliseconds);
+/* From now on so much of it passes with each look at the monotonic clock. */
+void clock_test_step_us(uint64_t microseconds);
+void clock_test_thaw(void);
 
 #endif

@@ -89,17 +89,21 @@ static void on_connection(uv_stream_t *listener, int status)
 
 /* --- pace -------------------------------------------------------------------------------------- */
 
-/* One after the other, those that waited longest first; who still has to wait starts the timer again. */
-static void on_pace_over(uv_timer_t *timer)
+static void on_pace_over(uv_timer_t *timer);
+
+static void wait_for_pace(struct server *server)
 {
-    struct server *server = timer->data;
-    if (server->is_accept_waiting && !pace_is_over(&server->pace)) {
-        server->is_accept_waiting =
-            false; /* first: those who are in already must not keep it out */
-        accept_one(server);
+    if (!server->is_closing && !uv_is_active((uv_handle_t *)&server->pace_timer)) {
+        ASSERT(uv_timer_start(&server->pace_timer, on_pace_over, PACE_WAIT_MS, 0) == 0);
     }
+}
+
+/* Those that waited longest first; how many have to go on waiting. */
+static unsigned resume_connections(struct server *server)
+{
+    unsigned left = server->connection_count;
     pace_begin(&server->pace);
-    for (unsigned i = server->connection_count; i > 0 && !pace_is_over(&server->pace); i--) {
+    for (; left > 0 && !pace_is_over(&server->pace); left--) {
         struct list *node = list_take_first(&server->connections);
         if (node == NULL) {
             break;
@@ -110,8 +114,20 @@ static void on_pace_over(uv_timer_t *timer)
         pace_begin(&server->pace);
     }
     pace_end(&server->pace);
-    if (pace_is_over(&server->pace)) {
-        (void)server_may_work(server);
+    return left;
+}
+
+/* Who is left is waited for, whatever the pace is by then: it was looked at before, and time has passed since. */
+static void on_pace_over(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    if (server->is_accept_waiting && !pace_is_over(&server->pace)) {
+        server->is_accept_waiting =
+            false; /* first: those who are in already must not keep it out */
+        accept_one(server);
+    }
+    if (resume_connections(server) > 0 || server->is_accept_waiting) {
+        wait_for_pace(server);
     }
 }
 
@@ -120,9 +136,7 @@ bool server_may_work(struct server *server)
     if (!pace_is_over(&server->pace)) {
         return true;
     }
-    if (!server->is_closing && !uv_is_active((uv_handle_t *)&server->pace_timer)) {
-        ASSERT(uv_timer_start(&server->pace_timer, on_pace_over, PACE_WAIT_MS, 0) == 0);
-    }
+    wait_for_pace(server);
     return false;
 }
 

@@ -25,7 +25,8 @@ struct site {
     unsigned limit;             /* of the last time */
     struct http_answer *answer; /* of the last time, still to come */
     bool answers_at_once;
-    unsigned workers; /* that pages speak of; 0: one */
+    unsigned page_costs_ms; /* where the clock is frozen */
+    unsigned workers;       /* that pages speak of; 0: one */
 };
 
 struct client {

@@ -412,6 +412,31 @@ static void connections_over_the_cap_get_a_503_and_the_others_are_served(void **
     site_close(&site);
 }
 
+/* Each look takes time, so that the pace may be over at one and not at the next: nobody is forgotten in between. */
+static void who_waits_for_the_pace_gets_a_turn_however_time_passes(void **state)
+{
+    (void)state;
+    enum {
+        PAGES = 25,
+        COST_MS = 6,
+        STEP_US = 2000
+    };
+    struct site site;
+    site_open(&site, NULL);
+    site.page_costs_ms = COST_MS; /* over the brim at once */
+    clock_test_freeze(0);
+    clock_test_step_us(STEP_US);
+    for (unsigned i = 0; i < PAGES; i++) {
+        struct buffer got = site_ask(&site, LAST("/livez"));
+        buffer_append_byte(&got, '\0');
+        assert_non_null(strstr(got.data, "\"alive\""));
+        buffer_deinit(&got);
+    }
+    clock_test_thaw();
+    site.page_costs_ms = 0;
+    site_close(&site);
+}
+
 static void ten_thousand_requests_on_one_connection_keep_memory_flat(void **state)
 {
     (void)state;
@@ -486,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_client_that_says_nothing_is_closed_without_a_word),
         cmocka_unit_test(a_client_that_does_not_read_is_closed),
         cmocka_unit_test(connections_over_the_cap_get_a_503_and_the_others_are_served),
+        cmocka_unit_test(who_waits_for_the_pace_gets_a_turn_however_time_passes),
         cmocka_unit_test(ten_thousand_requests_on_one_connection_keep_memory_flat),
         cmocka_unit_test(a_server_that_closes_takes_every_connection_with_it),
     };
