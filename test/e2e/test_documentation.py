@@ -194,6 +194,12 @@ def test_every_alert_exists(name):
     assert set(re.findall(r"\bStandpipe[A-Z]\w+", text_of(ROOT / name))) <= alerts
 
 
+def test_operations_names_every_alert_of_the_daemon():
+    alerts = re.findall(r'\[ALERT_\w+\] = \{\.name = "(\w+)"', (ROOT / "src" / "runtime" / "alerts.c").read_text())
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert alerts and [alert for alert in alerts if f"| `{alert}` |" not in page] == []
+
+
 # --- completeness ---
 
 
