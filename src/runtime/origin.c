@@ -61,7 +61,7 @@ static struct origin decide_without_stream(const struct origin_facts *facts)
 {
     if (facts->has_saved && facts->saved.epoch > facts->last.epoch) {
         return go_on(facts->saved.epoch, facts->saved.sequence,
-                     "the stream is empty: going on at the mark in PostgreSQL");
+                     "the stream has nothing of this epoch: going on at the mark in PostgreSQL");
     }
     if (facts->has_saved && facts->saved.epoch == facts->last.epoch) {
         return go_on(facts->last.epoch, facts->last.sequence,
@@ -101,7 +101,7 @@ static struct origin decide_saved(const struct origin_facts *facts)
     /* Nothing of this epoch is in the stream: it was just opened, or the stream was deleted. */
     if (facts->has_saved && facts->saved.epoch == facts->queued.epoch) {
         return go_on(facts->saved.epoch, facts->saved.sequence,
-                     "the stream is empty: going on at the mark in PostgreSQL");
+                     "the stream has nothing of this epoch: going on at the mark in PostgreSQL");
     }
     return go_on(facts->queued.epoch, facts->queued.sequence, "going on at the queued mark");
 }
