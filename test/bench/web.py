@@ -67,8 +67,9 @@ def attacked(setup, daemon, kind, count):
 
 
 def busy_seconds(daemon):
-    """What HTTP took of thread 0 so far; after a flood it takes a moment until one is let in."""
-    return wait_until(lambda: daemon.metrics().get("standpipe_http_busy_seconds_total"), "a page", 30, [daemon.process])
+    """What HTTP took of thread 0 so far; after a flood it takes a moment until one is let in and not told 503."""
+    wait_until(lambda: daemon.get("/metrics")[0] == 200, "a page", 30, [daemon.process])
+    return daemon.metrics()["standpipe_http_busy_seconds_total"]
 
 
 def share_of_thread(daemon, busy, started):
