@@ -61,6 +61,11 @@ def test_each_expression_keeps_to_the_variables_and_names_metrics_that_are_there
             assert named and {re.sub(r"_bucket$", "", name) for name in named} <= known, panel["title"]
 
 
+def test_rows_of_typed_tables_are_never_added_to_those_of_records():
+    texts = [text for _, text in expressions() if "standpipe_rows_total" in text]
+    assert texts and all('table="records"' in text or "by (table)" in text for text in texts)
+
+
 @pytest.fixture
 def scraped(setup, redis, relay_program, certificate, folder):
     """A Prometheus beside a standpipe that works: wss, a Redis with a limit, events that go on."""
