@@ -4,6 +4,10 @@
 #include <stddef.h>
 #include <string.h>
 
+/* 0001-01-01T00:00:00Z and 10000-01-01T00:00:00Z: clients of PostgreSQL read nothing beyond. */
+#define FIRST_SECOND INT64_C(-62135596800)
+#define END_SECOND   INT64_C(253402300800)
+
 struct reader {
     const char *at;
     const char *end;
@@ -125,7 +129,8 @@ int64_t event_time_parse(struct slice text)
     seconds += read_clock(&reader);
     int64_t fraction = read_fraction_us(&reader);
     seconds -= read_offset(&reader);
-    if (reader.is_bad || reader.at != reader.end) {
+    bool is_far = seconds < FIRST_SECOND || seconds >= END_SECOND; /* by its offset */
+    if (reader.is_bad || reader.at != reader.end || is_far) {
         return TIME_UNKNOWN;
     }
     return seconds * 1000000 + fraction;

@@ -16,7 +16,7 @@ enum {
     EVENT_TID_SIZE = 13
 };
 
-/* TIME_UNKNOWN where `text` is no valid time of the years 1 to 9999. A leap second counts as the second before;
+/* TIME_UNKNOWN where `text` is no valid time of the years 1 to 9999, in UTC too. A leap second counts as the second before;
  * digits after the sixth are dropped. */
 int64_t event_time_parse(struct slice text);
 

@@ -76,6 +76,8 @@ def as_time(value):
         return None
     offset = (int(hours or 0) * 60 + int(minutes or 0)) * (-60 if sign == "-" else 60)
     seconds = days * 86400 + hour * 3600 + minute * 60 + min(second, 59) - offset
+    if not -62135596800 <= seconds < 253402300800:  # an offset has led out of the years 1 to 9999
+        return None
     return seconds * 1_000_000 + int(((fraction or "") + "000000")[:6])
 
 

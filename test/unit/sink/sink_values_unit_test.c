@@ -29,12 +29,16 @@ static void times_of_rfc_3339_are_read_and_garbage_is_unknown(void **state)
                                           "2026-01-01T00:00:00",
                                           "2026-01-01T00:00:00.Z",
                                           "2026-01-01T00:00:00Zx",
-                                          "2026-01-01T00:00:00+24:00"};
+                                          "2026-01-01T00:00:00+24:00",
+                                          "0001-01-01T00:59:59+01:00",
+                                          "9999-12-31T23:00:00-01:00"};
     (void)state;
     assert_int_equal(parse("1970-01-01T00:00:00Z"), 0);
     assert_int_equal(parse("2000-03-01T00:00:00.5Z"), INT64_C(951868800500000));
     assert_int_equal(parse("2024-02-29T12:00:00+02:00"), INT64_C(1709200800000000));
     assert_int_equal(parse("1969-12-31T23:59:59.999999999Z"), -1);
+    assert_int_equal(parse("0001-01-01T01:00:00+01:00"), INT64_C(-62135596800000000));
+    assert_int_equal(parse("9999-12-31T22:59:59.999999-01:00"), INT64_C(253402300799999999));
     for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
         assert_true(parse(garbage[i]) == TIME_UNKNOWN);
     }
