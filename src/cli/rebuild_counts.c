@@ -8,6 +8,7 @@
 #include "cli/rebuild.h"
 
 #include "base/panic.h"
+#include "sink/sql_words.h"
 #include "sink/table_sql.h"
 
 #include <libpq-fe.h>
@@ -48,7 +49,7 @@ static void for_each_count(const struct counting *counting, struct buffer *sql,
 static void append_by(struct buffer *sql, const struct table *table,
                       const struct table_count *count)
 {
-    table_sql_append_name(sql, table->columns[count->by].name);
+    sql_append_name(sql, table->columns[count->by].name);
 }
 
 /* --- the keys, once --- */
@@ -60,7 +61,7 @@ static void append_keys(const struct counting *counting, struct buffer *sql,
     buffer_append_string(sql, "SELECT ");
     append_by(sql, table, count);
     buffer_append_string(sql, " COLLATE \"C\" AS k FROM ");
-    table_sql_append_name(sql, table->rows_name);
+    sql_append_name(sql, table->rows_name);
     buffer_append_string(sql, " UNION ");
 }
 
@@ -77,9 +78,9 @@ static bool list_keys(struct counting *counting, struct error *error)
                                " row_number() OVER (ORDER BY k) AS n FROM (");
     for_each_count(counting, &sql, append_keys);
     buffer_append_string(&sql, "SELECT ");
-    table_sql_append_name(&sql, counting->counts->key);
+    sql_append_name(&sql, counting->counts->key);
     buffer_append_string(&sql, " COLLATE \"C\" FROM ");
-    table_sql_append_name(&sql, counting->counts->name);
+    sql_append_name(&sql, counting->counts->name);
     buffer_append_format(&sql, ") AS keys WHERE k > %s", last);
     buffer_append_byte(&sql, '\0');
     PQfreemem(last);
@@ -100,20 +101,20 @@ static bool list_keys(struct counting *counting, struct error *error)
 static void append_place(const struct counting *counting, struct buffer *sql)
 {
     buffer_append_string(sql, "INSERT INTO ");
-    table_sql_append_name(sql, counting->counts->name);
+    sql_append_name(sql, counting->counts->name);
     buffer_append_string(sql, " (");
-    table_sql_append_name(sql, counting->counts->key);
+    sql_append_name(sql, counting->counts->key);
     buffer_append_string(sql, ") SELECT k FROM " CHUNK " AS c ORDER BY k ON CONFLICT DO NOTHING");
 }
 
 static void append_lock(const struct counting *counting, struct buffer *sql)
 {
     buffer_append_string(sql, "SELECT FROM ");
-    table_sql_append_name(sql, counting->counts->name);
+    sql_append_name(sql, counting->counts->name);
     buffer_append_string(sql, " WHERE ");
-    table_sql_append_name(sql, counting->counts->key);
+    sql_append_name(sql, counting->counts->key);
     buffer_append_string(sql, " = ANY (ARRAY" CHUNK ") ORDER BY ");
-    table_sql_append_name(sql, counting->counts->key);
+    sql_append_name(sql, counting->counts->key);
     buffer_append_string(sql, " COLLATE \"C\" FOR UPDATE");
 }
 
@@ -128,7 +129,7 @@ static void append_numbers(const struct counting *counting, struct buffer *sql,
         buffer_append_string(sql, is_this ? ", count(*)" : ", 0");
     }
     buffer_append_string(sql, " FROM ");
-    table_sql_append_name(sql, table->rows_name);
+    sql_append_name(sql, table->rows_name);
     buffer_append_string(sql, " WHERE ");
     append_by(sql, table, count);
     buffer_append_string(sql, " = ANY (ARRAY" CHUNK ") GROUP BY 1");
@@ -140,18 +141,18 @@ static void append_each(const struct counting *counting, struct buffer *sql, con
     for (size_t c = 0; c < counting->counts->column_count; c++) {
         buffer_append_string(sql, c > 0 ? between : "");
         buffer_append_string(sql, before);
-        table_sql_append_name(sql, counting->counts->columns[c]);
+        sql_append_name(sql, counting->counts->columns[c]);
     }
 }
 
 static void append_update(const struct counting *counting, struct buffer *sql)
 {
     buffer_append_string(sql, "UPDATE ");
-    table_sql_append_name(sql, counting->counts->name);
+    sql_append_name(sql, counting->counts->name);
     buffer_append_string(sql, " AS t SET ");
     for (size_t c = 0; c < counting->counts->column_count; c++) {
         buffer_append_string(sql, c > 0 ? ", " : "");
-        table_sql_append_name(sql, counting->counts->columns[c]);
+        sql_append_name(sql, counting->counts->columns[c]);
         buffer_append_format(sql, " = s.n%zu", c);
     }
     buffer_append_string(sql, " FROM (SELECT k");
@@ -165,7 +166,7 @@ static void append_update(const struct counting *counting, struct buffer *sql)
     buffer_append_string(sql, " FROM " CHUNK " AS c");
     for_each_count(counting, sql, append_numbers);
     buffer_append_string(sql, ") AS numbers GROUP BY k) AS s WHERE t.");
-    table_sql_append_name(sql, counting->counts->key);
+    sql_append_name(sql, counting->counts->key);
     buffer_append_string(sql, " = s.k AND (");
     append_each(counting, sql, "t.", ", ");
     buffer_append_string(sql, ") IS DISTINCT FROM (");

@@ -6,6 +6,7 @@
 #include "cli/rebuild.h"
 
 #include "base/panic.h"
+#include "sink/sql_words.h"
 #include "sink/table_sql.h"
 
 #include <libpq-fe.h>
@@ -259,7 +260,7 @@ static PGresult *read_rows(struct filling *filling, const char *after, struct er
 {
     struct buffer sql = {0};
     buffer_append_string(&sql, "SELECT did, rkey, rev, cid, 0, uri FROM ");
-    table_sql_append_name(&sql, filling->table->rows_name);
+    sql_append_name(&sql, filling->table->rows_name);
     buffer_append_string(&sql, " WHERE uri > $1 ORDER BY uri LIMIT 500");
     buffer_append_byte(&sql, '\0');
     const char *values[] = {after, NULL};

@@ -1,8 +1,7 @@
 #include "sink/table_sql.h"
 
-#include <string.h>
-
 #include "base/panic.h"
+#include "sink/sql_words.h"
 #include "sink/statements.h"
 
 static const char *const form_names[] = {
@@ -17,59 +16,10 @@ struct writing {
 
 /* --- words --- */
 
-void table_sql_append_name(struct buffer *out, const char *name)
-{
-    buffer_append_byte(out, '"');
-    for (; *name != '\0'; name++) {
-        if (*name == '.') {
-            buffer_append_string(out, "\".\"");
-        } else {
-            buffer_append_byte(out, *name);
-        }
-    }
-    buffer_append_byte(out, '"');
-}
-
-/* The same whatever standard_conforming_strings says. */
-static void append_literal(struct buffer *out, const char *text)
-{
-    if (strchr(text, '\\') != NULL) {
-        buffer_append_byte(out, 'E');
-    }
-    buffer_append_byte(out, '\'');
-    for (; *text != '\0'; text++) {
-        if (*text == '\'' || *text == '\\') {
-            buffer_append_byte(out, *text);
-        }
-        buffer_append_byte(out, *text);
-    }
-    buffer_append_byte(out, '\'');
-}
-
 static void append_uri(const struct writing *writing, const char *key)
 {
     buffer_append_format(writing->out, "'at://' || %s.did || '/%s/' || %s.rkey", key,
                          writing->table->collection, key);
-}
-
-static const char *type_sql(enum column_type type)
-{
-    switch (type) {
-    case COLUMN_TEXT:
-    case COLUMN_CID:
-        return "text";
-    case COLUMN_INTEGER:
-        return "bigint";
-    case COLUMN_BOOLEAN:
-        return "boolean";
-    case COLUMN_TIMESTAMPTZ:
-        return "timestamptz";
-    case COLUMN_JSONB:
-        return "jsonb";
-    case COLUMN_TEXT_ARRAY:
-        return "text[]";
-    }
-    PANIC("no such type");
 }
 
 static void append_fallback(struct buffer *out, const struct table_column *column)
@@ -77,9 +27,9 @@ static void append_fallback(struct buffer *out, const struct table_column *colum
     if (column->fallback == NULL) {
         buffer_append_string(out, "NULL");
     } else {
-        append_literal(out, column->fallback);
+        sql_append_literal(out, column->fallback);
     }
-    buffer_append_format(out, "::%s", type_sql(column->type));
+    buffer_append_format(out, "::%s", sql_type_name(column->type));
 }
 
 /* Of a column with a path: jsonb and text[] are sent as text. */
@@ -90,7 +40,7 @@ static void append_parameter(struct buffer *out, const struct table_column *colu
         buffer_append_string(out, "coalesce(");
     }
     buffer_append_format(out, "d.c%zu%s%s", index, is_cast ? "::" : "",
-                         is_cast ? type_sql(column->type) : "");
+                         is_cast ? sql_type_name(column->type) : "");
     if (column->fallback != NULL) {
         buffer_append_string(out, ", ");
         append_fallback(out, column);
@@ -178,7 +128,7 @@ static void append_columns(const struct writing *writing, const char *prefix, bo
             continue;
         }
         buffer_append_format(writing->out, "%s%s", between, prefix);
-        table_sql_append_name(writing->out, table->columns[i].name);
+        sql_append_name(writing->out, table->columns[i].name);
         between = ", ";
     }
 }
@@ -193,9 +143,9 @@ static void append_assignments(const struct writing *writing, const char *prefix
             continue;
         }
         buffer_append_string(writing->out, between);
-        table_sql_append_name(writing->out, table->columns[i].name);
+        sql_append_name(writing->out, table->columns[i].name);
         buffer_append_format(writing->out, " = %s", prefix);
-        table_sql_append_name(writing->out, table->columns[i].name);
+        sql_append_name(writing->out, table->columns[i].name);
         between = ", ";
     }
 }
@@ -210,7 +160,7 @@ static void append_guard(const struct writing *writing)
         for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
             buffer_append_format(writing->out, "%s%s.", i > 0 ? ", " : "",
                                  side == 0 ? "t" : "excluded");
-            table_sql_append_name(writing->out, name_of(table, sources[i]));
+            sql_append_name(writing->out, name_of(table, sources[i]));
         }
         buffer_append_byte(writing->out, ')');
     }
@@ -229,7 +179,7 @@ static void append_returning(const struct writing *writing)
     const struct table *table = writing->table;
     for (size_t i = 0; i < table->count_count; i++) {
         buffer_append_string(writing->out, i == 0 ? " RETURNING t." : ", t.");
-        table_sql_append_name(writing->out, table->columns[table->counts[i].by].name);
+        sql_append_name(writing->out, table->columns[table->counts[i].by].name);
         buffer_append_format(writing->out, " AS \"=%zu\"", i);
     }
     if (table->count_count == 0) {
@@ -264,9 +214,9 @@ static void append_tally(const struct writing *writing, enum table_form form)
 static void append_delete(const struct writing *writing)
 {
     buffer_append_string(writing->out, "DELETE FROM ");
-    table_sql_append_name(writing->out, writing->table->rows_name);
+    sql_append_name(writing->out, writing->table->rows_name);
     buffer_append_string(writing->out, " AS t WHERE t.");
-    table_sql_append_name(writing->out, key_name(writing->table));
+    sql_append_name(writing->out, key_name(writing->table));
     buffer_append_string(writing->out, " = ANY (ARRAY(SELECT ");
 }
 
@@ -341,10 +291,10 @@ void table_sql_append_reset(const struct tables *tables, size_t index, struct bu
     const struct writing writing = {.table = &tables->items[index], .index = index, .out = out};
     ASSERT(!writing.table->is_users);
     buffer_append_string(out, "WITH w AS (DELETE FROM ");
-    table_sql_append_name(out, writing.table->rows_name);
+    sql_append_name(out, writing.table->rows_name);
     buffer_append_string(out,
                          " AS t USING unnest($1, $2, $3, $4) AS d (did, rkey, rev, cid) WHERE t.");
-    table_sql_append_name(out, key_name(writing.table));
+    sql_append_name(out, key_name(writing.table));
     buffer_append_string(out, " = ");
     append_uri(&writing, "d");
     append_returning(&writing);
@@ -406,14 +356,14 @@ static void append_select(const struct writing *writing)
         buffer_append_string(writing->out, i > 0 ? ", " : "SELECT ");
         append_expression(writing, i);
         buffer_append_string(writing->out, " AS ");
-        table_sql_append_name(writing->out, writing->table->columns[i].name);
+        sql_append_name(writing->out, writing->table->columns[i].name);
     }
 }
 
 static void append_insert(const struct writing *writing)
 {
     buffer_append_string(writing->out, "INSERT INTO ");
-    table_sql_append_name(writing->out, writing->table->rows_name);
+    sql_append_name(writing->out, writing->table->rows_name);
     buffer_append_string(writing->out, " AS t (");
     append_columns(writing, "", true);
     buffer_append_string(writing->out, ") ");
@@ -422,7 +372,7 @@ static void append_insert(const struct writing *writing)
 static void append_upsert(const struct writing *writing)
 {
     buffer_append_string(writing->out, " ON CONFLICT (");
-    table_sql_append_name(writing->out, key_name(writing->table));
+    sql_append_name(writing->out, key_name(writing->table));
     buffer_append_string(writing->out, ") DO UPDATE SET ");
     append_assignments(writing, "excluded.");
     buffer_append_string(writing->out, " WHERE ");
@@ -445,9 +395,9 @@ static void append_returning_old(const struct writing *writing)
     const struct table *table = writing->table;
     for (size_t i = 0; i < table->count_count; i++) {
         buffer_append_string(out, ", CASE WHEN t.xmax <> 0 THEN (SELECT o.");
-        table_sql_append_name(out, table->columns[table->counts[i].by].name);
+        sql_append_name(out, table->columns[table->counts[i].by].name);
         buffer_append_string(out, " FROM ");
-        table_sql_append_name(out, table->rows_name);
+        sql_append_name(out, table->rows_name);
         buffer_append_format(out, " AS o WHERE o.\"%s\" = t.\"%s\" OFFSET 0) END AS \"-%zu\"",
                              key_name(table), key_name(table), i);
     }
@@ -475,17 +425,17 @@ static void append_live_users(const struct writing *writing)
     buffer_append_string(out, "), ");
     if (table->column_count > 1) {
         buffer_append_string(out, "u AS (UPDATE ");
-        table_sql_append_name(out, table->rows_name);
+        sql_append_name(out, table->rows_name);
         buffer_append_string(out, " AS t SET ");
         append_assignments(writing, "x.");
         buffer_append_string(out, " FROM x WHERE t.");
-        table_sql_append_name(out, key_name(table));
+        sql_append_name(out, key_name(table));
         buffer_append_string(out, " = x.");
-        table_sql_append_name(out, key_name(table));
+        sql_append_name(out, key_name(table));
         buffer_append_string(out, " AND t.");
-        table_sql_append_name(out, key_name(table));
+        sql_append_name(out, key_name(table));
         buffer_append_string(out, " = ANY (ARRAY(SELECT ");
-        table_sql_append_name(out, key_name(table));
+        sql_append_name(out, key_name(table));
         buffer_append_string(out, " FROM x)) AND (");
         append_columns(writing, "t.", false);
         buffer_append_string(out, ") IS DISTINCT FROM (");
@@ -497,11 +447,11 @@ static void append_live_users(const struct writing *writing)
     buffer_append_string(out, "SELECT ");
     append_columns(writing, "x.", true);
     buffer_append_string(out, " FROM x WHERE NOT EXISTS (SELECT FROM ");
-    table_sql_append_name(out, table->rows_name);
+    sql_append_name(out, table->rows_name);
     buffer_append_string(out, " AS o WHERE o.");
-    table_sql_append_name(out, key_name(table));
+    sql_append_name(out, key_name(table));
     buffer_append_string(out, " = x.");
-    table_sql_append_name(out, key_name(table));
+    sql_append_name(out, key_name(table));
     buffer_append_string(out, " OFFSET 0) RETURNING 1) SELECT (SELECT count(*) FROM w)");
     buffer_append_string(out, table->column_count > 1 ? " + (SELECT count(*) FROM u)" : "");
 }

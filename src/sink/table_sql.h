@@ -46,7 +46,5 @@ void table_sql_append_reset(const struct tables *tables, size_t index, struct bu
 void table_sql_append_counts(const struct tables *tables, size_t index, struct buffer *out);
 /* Quoted, the setting in which the transaction keeps what the statement has counted for the `count`th count of a table. */
 void table_sql_append_setting(struct buffer *out, size_t table, enum table_form form, size_t count);
-/* Name, quoted; each part of schema.name. */
-void table_sql_append_name(struct buffer *out, const char *name);
 
 #endif

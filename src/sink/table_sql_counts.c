@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "sink/sql_words.h"
+
 /* A table whose rows are counted. */
 struct writing {
     const struct table *table;
@@ -62,12 +64,12 @@ void table_sql_append_counts(const struct tables *tables, size_t index, struct b
     const struct count_table *counts = &tables->count_tables[index];
     const char *between = "";
     buffer_append_string(out, "INSERT INTO ");
-    table_sql_append_name(out, counts->name);
+    sql_append_name(out, counts->name);
     buffer_append_string(out, " AS t (");
-    table_sql_append_name(out, counts->key);
+    sql_append_name(out, counts->key);
     for (size_t c = 0; c < counts->column_count; c++) {
         buffer_append_string(out, ", ");
-        table_sql_append_name(out, counts->columns[c]);
+        sql_append_name(out, counts->columns[c]);
     }
     buffer_append_string(out, ") SELECT k");
     append_each(counts, out, ", sum(n", ")");
@@ -79,14 +81,14 @@ void table_sql_append_counts(const struct tables *tables, size_t index, struct b
     buffer_append_string(out, ") AS moved GROUP BY k HAVING false");
     append_each(counts, out, " OR sum(n", ") <> 0");
     buffer_append_string(out, " ORDER BY k COLLATE \"C\" ON CONFLICT (");
-    table_sql_append_name(out, counts->key);
+    sql_append_name(out, counts->key);
     buffer_append_string(out, ") DO UPDATE SET ");
     for (size_t c = 0; c < counts->column_count; c++) {
         buffer_append_string(out, c > 0 ? ", " : "");
-        table_sql_append_name(out, counts->columns[c]);
+        sql_append_name(out, counts->columns[c]);
         buffer_append_string(out, " = t.");
-        table_sql_append_name(out, counts->columns[c]);
+        sql_append_name(out, counts->columns[c]);
         buffer_append_string(out, " + excluded.");
-        table_sql_append_name(out, counts->columns[c]);
+        sql_append_name(out, counts->columns[c]);
     }
 }

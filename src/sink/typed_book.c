@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "sink/sql_words.h"
 #include "sink/typed_sql.h"
 
 /* What a row should say. */
@@ -63,16 +64,16 @@ static void append_row(const struct book_row *row, struct buffer *out)
     buffer_append_string(out,
                          "INSERT INTO standpipe_tables AS t (name, kind, description, columns, "
                          "indexes, view_sql, filled)\n    VALUES (");
-    typed_literal(row->name, out);
+    sql_append_literal(out, row->name);
     buffer_append_string(out, ", ");
-    typed_literal(row->kind, out);
+    sql_append_literal(out, row->kind);
     buffer_append_string(out, ", ");
-    typed_literal(row->description.data, out);
+    sql_append_literal(out, row->description.data);
     append_list(row->columns, row->column_count, out);
     append_list(row->indexes, row->index_count, out);
     buffer_append_string(out, ", ");
     if (row->view != NULL) {
-        typed_literal(row->view, out);
+        sql_append_literal(out, row->view);
     } else {
         buffer_append_string(out, "NULL");
     }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "sink/sql_words.h"
 #include "sink/typed_book.h"
 #include "sink/typed_sql.h"
 
@@ -414,7 +415,7 @@ void typed_plan_remembered(struct typed_plan *plan, const struct tables *tables,
         refuse_gone(plan, name, is_rows);
     } else {
         buffer_append_string(&plan->sql, "DELETE FROM standpipe_tables WHERE name = ");
-        typed_literal(name, &plan->sql);
+        sql_append_literal(&plan->sql, name);
         buffer_append_string(&plan->sql, ";\n");
         SAY(plan, "%s: forgotten\n", name);
     }

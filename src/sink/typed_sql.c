@@ -2,15 +2,10 @@
 
 #include <string.h>
 
+#include "sink/sql_words.h"
+
 enum {
     STANDARD_COLUMNS = 7 /* config/tables.h */
-};
-
-static const char *const type_names[] = {
-    [COLUMN_TEXT] = "text",       [COLUMN_INTEGER] = "bigint",
-    [COLUMN_BOOLEAN] = "boolean", [COLUMN_TIMESTAMPTZ] = "timestamp with time zone",
-    [COLUMN_JSONB] = "jsonb",     [COLUMN_TEXT_ARRAY] = "text[]",
-    [COLUMN_CID] = "text",
 };
 
 static const char sort_definition[] = TABLE_SORT_COLUMN
@@ -39,7 +34,7 @@ const char *typed_column_name(const struct table *table, size_t place)
 const char *typed_column_type(const struct table *table, size_t place)
 {
     const struct table_column *column = column_at(table, place);
-    return type_names[column != NULL ? column->type : COLUMN_TIMESTAMPTZ];
+    return sql_type_name(column != NULL ? column->type : COLUMN_TIMESTAMPTZ);
 }
 
 static bool ends_with(const char *name, const char *end)
@@ -79,7 +74,7 @@ void typed_column_definition(const struct table *table, size_t place, struct buf
         buffer_append_string(out, sort_definition);
         return;
     }
-    buffer_append_format(out, "%s %s%s", column->name, type_names[column->type],
+    buffer_append_format(out, "%s %s%s", column->name, sql_type_name(column->type),
                          is_compared_as_bytes(column) ? " COLLATE \"C\"" : "");
     if (place < STANDARD_COLUMNS && column->source != COLUMN_PATH) {
         buffer_append_string(out, column->source == COLUMN_URI ? " PRIMARY KEY" : " NOT NULL");
@@ -141,16 +136,4 @@ void typed_create_counts(const struct count_table *counts, struct buffer *out)
         buffer_append_format(out, ",\n    %s bigint NOT NULL DEFAULT 0", counts->columns[i]);
     }
     buffer_append_string(out, "\n) WITH (fillfactor = 70);\n");
-}
-
-void typed_literal(const char *text, struct buffer *out)
-{
-    buffer_append_byte(out, '\'');
-    for (; *text != '\0'; text++) {
-        if (*text == '\'') {
-            buffer_append_byte(out, '\'');
-        }
-        buffer_append_byte(out, *text);
-    }
-    buffer_append_byte(out, '\'');
 }

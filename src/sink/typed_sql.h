@@ -27,7 +27,5 @@ void typed_create_index(const struct table *table, const struct table_index *ind
 void typed_create_view(const struct table *table, const char *const *columns, size_t count,
                        struct buffer *out);
 void typed_create_counts(const struct count_table *counts, struct buffer *out);
-/* 'it''s' */
-void typed_literal(const char *text, struct buffer *out);
 
 #endif
