@@ -67,7 +67,7 @@ struct column_path {
     size_t step_count; /* 1 to TABLES_STEPS_MAX; 0 is the record itself */
 };
 
-/* What becomes of a value that its column cannot hold: wrong type, no date, beyond bigint. */
+/* What becomes of a value that its column cannot hold: wrong type, no date, beyond bigint, too long for its index. */
 enum column_bad_value {
     BAD_VALUE_NULL,        /* as if it were absent */
     BAD_VALUE_DEAD_LETTER, /* the row is left out of this table and is a dead letter; `records` keeps it */
@@ -84,6 +84,8 @@ struct table_column {
     bool
         is_required; /* absent or bad: the record has no row in this table; never a dead letter by itself */
     enum column_bad_value bad_value;
+    uint32_t
+        bytes_max; /* of a text, or an item of text[], from a record: an index has it; 0: no limit */
 };
 
 struct table_index {
@@ -140,6 +142,7 @@ enum {
     TABLE_COLUMNS_MAX = 48,
     TABLE_INDEXES_MAX = 16,
     TABLES_STEPS_MAX = 16,
+    TABLE_KEY_BYTES_MAX = 2048, /* that records may put into one index entry, or a key of counts */
     TABLES_FILE_BYTES_MAX = 1024 * 1024
 };
 

@@ -187,12 +187,18 @@ static void push_item(struct column_value *value, struct slice item, struct aren
     value->has_value = true;
 }
 
+static bool is_short(struct column_kind kind, struct slice text)
+{
+    return kind.bytes_max == 0 || text.size <= kind.bytes_max;
+}
+
 /* Bad items are left out. */
-static bool take_item(struct column_value *value, struct slice json, struct arena *arena)
+static bool take_item(struct column_value *value, struct column_kind kind, struct slice json,
+                      struct arena *arena)
 {
     struct slice item;
     bool is_broken = false;
-    if (take_string(json, arena, &item, &is_broken)) {
+    if (take_string(json, arena, &item, &is_broken) && is_short(kind, item)) {
         push_item(value, item, arena);
     } else if (!slice_equals(json, SLICE("null"))) {
         value->is_bad = true;
@@ -200,19 +206,20 @@ static bool take_item(struct column_value *value, struct slice json, struct aren
     return !is_broken;
 }
 
-static bool take_items(struct column_value *value, struct slice json, struct arena *arena)
+static bool take_items(struct column_value *value, struct column_kind kind, struct slice json,
+                       struct arena *arena)
 {
     struct json_scan scan = json_scan_over(json, arena);
     struct slice item;
     bool is_first = true;
     if (json.data[0] != '[') {
-        return take_item(value, json, arena);
+        return take_item(value, kind, json, arena);
     }
     if (!json_scan_open(&scan, '[')) {
         return false;
     }
     while (json_scan_array_next(&scan, &is_first)) {
-        if (!json_scan_value(&scan, &item) || !take_item(value, item, arena)) {
+        if (!json_scan_value(&scan, &item) || !take_item(value, kind, item, arena)) {
             return false;
         }
     }
@@ -235,12 +242,12 @@ static bool take_time(struct slice json, struct arena *arena, int64_t *time_us, 
     return *time_us != TIME_UNKNOWN;
 }
 
-static bool take_one(struct column_value *value, enum column_type type, struct slice json,
+static bool take_one(struct column_value *value, struct column_kind kind, struct slice json,
                      struct arena *arena, bool *is_broken)
 {
-    switch (type) {
+    switch (kind.type) {
     case COLUMN_TEXT:
-        return take_string(json, arena, &value->text, is_broken);
+        return take_string(json, arena, &value->text, is_broken) && is_short(kind, value->text);
     case COLUMN_INTEGER:
         return json_number_to_int64(json, &value->number);
     case COLUMN_BOOLEAN:
@@ -251,25 +258,25 @@ static bool take_one(struct column_value *value, enum column_type type, struct s
         value->text = json;
         return true;
     case COLUMN_CID:
-        return take_cid(json, arena, &value->text, is_broken);
+        return take_cid(json, arena, &value->text, is_broken) && is_short(kind, value->text);
     case COLUMN_TEXT_ARRAY:
         break;
     }
     PANIC("text[] is taken item by item");
 }
 
-bool column_value_take(struct column_value *value, enum column_type type, struct slice json,
+bool column_value_take(struct column_value *value, struct column_kind kind, struct slice json,
                        struct arena *arena)
 {
     bool is_broken = false;
     if (json.size == 0 || slice_equals(json, SLICE("null"))) {
         return true;
     }
-    if (type == COLUMN_TEXT_ARRAY) {
-        return take_items(value, json, arena);
+    if (kind.type == COLUMN_TEXT_ARRAY) {
+        return take_items(value, kind, json, arena);
     }
     if (!value->has_value) {
-        value->has_value = take_one(value, type, json, arena, &is_broken);
+        value->has_value = take_one(value, kind, json, arena, &is_broken);
         value->is_bad = value->is_bad || !value->has_value;
     }
     return !is_broken;

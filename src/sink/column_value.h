@@ -30,10 +30,16 @@ struct column_value {
     size_t item_count, item_capacity;
 };
 
+/* What a column takes. */
+struct column_kind {
+    enum column_type type;
+    uint32_t bytes_max; /* of a text or an item; 0: no limit */
+};
+
 /* Offers one more value. The first good one is kept; text[] gathers all of them, and takes an array's items too.
  * `json` is one valid value without any escaped U+0000 (jsonb_text.h). False where it holds half a surrogate pair,
  * which jsonb refuses as well: then the record has no row anywhere. */
-bool column_value_take(struct column_value *value, enum column_type type, struct slice json,
+bool column_value_take(struct column_value *value, struct column_kind kind, struct slice json,
                        struct arena *arena) __attribute__((warn_unused_result));
 
 /* A JSON number that is whole, as an int64. False for fractions and for what is beyond bigint. */

@@ -9,7 +9,7 @@
 /* Where a path ends: the value goes to this slot. */
 struct path_end {
     size_t slot;
-    enum column_type type;
+    struct column_kind kind;
 };
 
 /* Paths of one table that begin alike share their steps. */
@@ -108,7 +108,9 @@ struct extraction *extraction_create(const struct table *table)
     for (size_t c = 0; c < table->column_count; c++) {
         const struct table_column *column = &table->columns[c];
         for (size_t p = 0; p < path_count(column); p++) {
-            const struct path_end end = {.slot = extraction->slot_count++, .type = column->type};
+            const struct path_end end = {
+                .slot = extraction->slot_count++,
+                .kind = {.type = column->type, .bytes_max = column->bytes_max}};
             add_path(extraction->root, &column->paths[p], end);
         }
     }
@@ -236,7 +238,7 @@ static bool walk(struct extraction *extraction, struct path_node *node, struct s
 {
     for (size_t i = 0; i < node->end_count; i++) {
         const struct path_end *end = &node->ends[i];
-        if (!column_value_take(&extraction->slots[end->slot], end->type, json, extraction->arena)) {
+        if (!column_value_take(&extraction->slots[end->slot], end->kind, json, extraction->arena)) {
             return false;
         }
     }

@@ -17,6 +17,7 @@ TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
 CID = re.compile(r"[a-zA-Z0-9+=]{8,256}")  # the syntax of the string format `cid`, which decodes nothing
+KEY_BYTES = 2048  # of all texts of a record that stand in one entry of an index, or are a key of counts
 KINDS = ("text", "integer", "boolean", "timestamptz", "jsonb", "text[]", "cid")
 EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
 
@@ -106,9 +107,14 @@ TAKE = {
 }
 
 
-def items(values):
+def is_short(value, limit):
+    return limit is None or not isinstance(value, str) or len(value.encode()) <= limit
+
+
+def items(values, limit):
     flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
-    return [as_text(item) for item in flat if isinstance(item, str)] or None
+    texts = [as_text(item) for item in flat if isinstance(item, str)]
+    return [text for text in texts if is_short(text, limit)] or None
 
 
 @dataclass
@@ -118,19 +124,27 @@ class Column:
     source: str
     required: bool = False
     default: str = None
+    limit: int = None
 
     def __post_init__(self):
         is_path = self.source[0] not in "@'"
         self.paths = [steps(part.strip()) for part in self.source.split("|")] if is_path else []
 
+    def take(self, value):
+        taken = TAKE[self.type](value)
+        return taken if is_short(taken, self.limit) else None
+
     def value(self, record):
         for path in self.paths:
             found = [value for value in walk(record, path) if value is not None]
-            taken = items(found) if self.type == "text[]" else next(
-                (value for value in map(TAKE[self.type], found) if value is not None), None)
+            taken = items(found, self.limit) if self.type == "text[]" else next(
+                (value for value in map(self.take, found) if value is not None), None)
             if taken is not None:
                 return taken
         return int(self.default) if self.default is not None and self.type == "integer" else self.default
+
+    def is_text(self):
+        return bool(self.paths) and self.type in ("text", "cid", "text[]")
 
     def of(self, key, cid, record):
         if self.source.startswith("'"):
@@ -152,6 +166,14 @@ class Table:
     columns: dict = field(default_factory=standard)
     collection: str = None
     counts: list = field(default_factory=list)  # (table, key, column, by)
+    indexes: list = field(default_factory=list)  # names of columns
+
+    def limit_values(self):
+        """What an index could not hold is no value."""
+        for names in self.indexes + [[by] for *_, by in self.counts]:
+            texts = [self.columns[name] for name in names if name != "sort_at" and self.columns[name].is_text()]
+            for column in texts:
+                column.limit = min(column.limit or KEY_BYTES, KEY_BYTES // len(texts))
 
     def row(self, key, cid, record):
         row = {name: column.of(key, cid, record) for name, column in self.columns.items()}
@@ -176,7 +198,10 @@ def read_line(table, name, value):
         table.collection = value
     elif name == "count":
         table.counts.append(re.fullmatch(r"(\w+)\((\w+)\)\.(\w+) by (\w+)", value).groups())
-    elif name not in ("index", "unique", "bad", "existing"):
+    elif name in ("index", "unique"):
+        words = re.fullmatch(r"(.*?)(?: using (\w+))?(?: where .*)?", value)
+        table.indexes += [] if words[2] == "hash" else [[column.strip() for column in words[1].split(",")]]
+    elif name not in ("bad", "existing"):
         table.columns[name] = read_column(name, value)
 
 
@@ -187,4 +212,6 @@ def tables(text):
             table = found.setdefault(section[1], Table(section[1]))
         elif line.strip() and not line.startswith("#"):
             read_line(table, *(part.strip() for part in line.split("=", 1)))
+    for table in found.values():
+        table.limit_values()
     return found

@@ -1,5 +1,7 @@
 """Values as they are in the wild, and accounts that come and go: the typed tables hold what described.py expects."""
+import base64
 import itertools
+import random
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -29,8 +31,11 @@ deep = text v.a.a.a.a.a.a.a.a
 first = integer v[].n
 kind = text 'it''s'
 fallback = integer v default='7'
+index = t, deep
+index = items using gin
 count = thing_counts(text).things by t
 """
+LONG = base64.b64encode(random.Random(1).randbytes(6000)).decode()  # no index can make it short
 LINK = link(cid_of(b"x"))
 BLOB = {"$type": "blob", "ref": LINK, "mimeType": "image/png", "size": 3}
 TIMES = [
@@ -44,7 +49,7 @@ TIMES = [
 ]
 VALUES = [
     None, True, False, 0, -1, 2**53 - 1, -(2**53) + 1, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, "12", "1e400", "", "\0",
-    "a\0b", "\\u0000", "é\u2028😀", "{a,b}", '"\\', "NULL", "x" * 3000, [], [None], ["a", None, 1, "b\0", "", "NULL", 'q"\\'],
+    "a\0b", "\\u0000", "é\u2028😀", "{a,b}", '"\\', "NULL", "x" * 3000, LONG, LONG[:1024], LONG[:1025], ["a", LONG[:2049], LONG[:2048]], [], [None], ["a", None, 1, "b\0", "", "NULL", 'q"\\'],
     [["a"], ["b"]], [{"n": "1"}, {"n": 5}, {"n": 6}], {}, {"a": {}}, {"$type": 5}, [1, 2], LINK, BLOB, {"cid": "bafy"},
     {"cid": "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku", "mimeType": "image/jpeg"},
     {"cid": "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"}, {"ref": "text", "mimeType": "x"}, b"bytes", *TIMES,
@@ -100,6 +105,26 @@ def test_wild_values_are_what_the_description_says_and_no_dead_letter(setup, sen
     done = setup.command("rebuild", "all")
     assert done.returncode == DONE, done.stderr
     assert setup.database.typed() == before
+
+
+STRICT = f"""[things]
+collection = {THING}
+uri_of = text v bad=dead_letter
+index = uri_of
+"""
+
+
+def test_a_text_too_long_for_its_index_is_a_dead_letter_where_the_table_says_so(setup, send):
+    repo = Repo(Sequence(), ANNA)
+    frames = [repo.commit(Create(f"{THING}/a", {"v": LONG}), Create(f"{THING}/b", {"v": LONG[:2048]}))]
+    send(frames, len(frames), STRICT)
+    letters = "SELECT rkey, reason, sqlstate FROM standpipe_dead_letters"
+    assert setup.database.query(letters) == [("a", "bad value for things.uri_of", None)]
+    assert setup.database.query("SELECT rkey FROM things") == [("b",)]
+    assert setup.database.query("SELECT rkey FROM records ORDER BY rkey") == [("a",), ("b",)]
+    done = setup.command("rebuild", "all")
+    assert done.returncode == DONE, done.stderr
+    assert setup.database.query("SELECT rkey FROM things") == [("b",)]
 
 
 ODD = {

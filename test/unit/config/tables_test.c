@@ -156,6 +156,29 @@ static void indexes_are_named_by_what_they_are(void **state)
     tables_free(tables);
 }
 
+/* The columns of one entry share what a third of a page leaves them; hashes and documents need no limit. */
+static void a_text_that_an_index_holds_has_a_limit(void **state)
+{
+    static const struct {
+        const char *column;
+        uint32_t bytes;
+    } wanted[] = {{"free", 0},       {"alone", 2048}, {"first", 1024}, {"second", 1024},
+                  {"items", 2048},   {"hashed", 0},   {"json", 0},     {"number", 0},
+                  {"counted", 2048}, {"did", 0},      {"constant", 0}};
+    (void)state;
+    struct tables *tables =
+        parse(HEAD "free = text a\nalone = text a\nfirst = text a\nsecond = text a\nitems = text[] "
+                   "a[]\nhashed = text a\njson = jsonb a\nnumber = integer a\ncounted = text "
+                   "a\nconstant = text 'x'\nindex = alone, did\nindex = second, number, "
+                   "first\nunique = first\nindex = items using gin\nindex = hashed using "
+                   "hash\nindex = json using gin\nindex = constant\ncount = c.n by counted\n");
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        const struct table_column *column = column_of(find(tables, "t"), wanted[i].column);
+        assert_int_equal(column->bytes_max, wanted[i].bytes);
+    }
+    tables_free(tables);
+}
+
 static void counts_are_gathered_by_table_and_sorted(void **state)
 {
     (void)state;
@@ -515,6 +538,7 @@ int main(void)
         cmocka_unit_test(a_column_says_what_it_does_without_a_value),
         cmocka_unit_test(an_existing_table_has_only_the_columns_that_it_names),
         cmocka_unit_test(indexes_are_named_by_what_they_are),
+        cmocka_unit_test(a_text_that_an_index_holds_has_a_limit),
         cmocka_unit_test(counts_are_gathered_by_table_and_sorted),
         cmocka_unit_test(the_tables_of_a_collection_are_found_together),
         cmocka_unit_test(each_mistake_is_told_with_its_line_and_a_way_out),

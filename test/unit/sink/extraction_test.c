@@ -213,6 +213,26 @@ static void a_bad_value_is_a_dead_letter_where_its_column_says_so(void **state)
     assert_int_equal(run_one(table, "{\"x\":1.5}"), EXTRACTION_NO_ROW);
 }
 
+/* As long as its index takes: in bytes, and after it was unescaped. */
+static void a_text_too_long_for_its_index_is_a_bad_value(void **state)
+{
+    (void)state;
+    hand_begin();
+    struct table *table = hand_table("things", "app.test.thing");
+    struct table_column *column = hand_column(table, "x", COLUMN_TEXT, "x|y");
+    column->bytes_max = 4;
+    column->is_required = true;
+    assert_int_equal(run_one(table, "{\"x\":\"\\u00e9\\u00e9\"}"), EXTRACTION_ROW);
+    assert_int_equal(run_one(table, "{\"x\":\"12345\"}"), EXTRACTION_NO_ROW);
+    assert_int_equal(run_one(table, "{\"x\":\"12345\",\"y\":\"1\"}"), EXTRACTION_ROW);
+    column->type = COLUMN_TEXT_ARRAY;
+    assert_int_equal(run_one(table, "{\"x\":[\"1234\",\"1234\"]}"), EXTRACTION_ROW);
+    assert_int_equal(run_one(table, "{\"x\":[\"12345\"]}"), EXTRACTION_NO_ROW);
+    column->bad_value = BAD_VALUE_DEAD_LETTER;
+    column->is_required = false;
+    assert_int_equal(run_one(table, "{\"x\":[\"1\",\"12345\"]}"), EXTRACTION_BAD);
+}
+
 static void half_a_surrogate_pair_has_no_row(void **state)
 {
     (void)state;
@@ -266,6 +286,7 @@ int main(void)
         cmocka_unit_test(values_as_they_are_in_the_wild_become_columns_or_null),
         cmocka_unit_test(a_required_column_without_a_value_means_no_row),
         cmocka_unit_test(a_bad_value_is_a_dead_letter_where_its_column_says_so),
+        cmocka_unit_test(a_text_too_long_for_its_index_is_a_bad_value),
         cmocka_unit_test(half_a_surrogate_pair_has_no_row),
         cmocka_unit_test(a_million_facets_and_endless_nesting_are_walked_in_bounded_memory),
     };
