@@ -22,7 +22,7 @@
 
 /* Starts zeroed. */
 struct column_value {
-    bool has_value;
+    bool has_value;      /* of a text[]: its array is there, even if nothing in it counts */
     bool is_bad;         /* something was met before it that the column cannot hold */
     int64_t number;      /* integer; timestamptz: microseconds since 1970; boolean: 0 or 1 */
     struct slice text;   /* text, CID: as it is to be stored; jsonb: JSON */

@@ -21,6 +21,8 @@ struct path_node {
     bool has_keys, has_types;
     struct path_end *ends;
     size_t end_count;
+    size_t *arrays; /* of a PATH_EACH: slots of text[] that have a value once its array is there */
+    size_t array_count;
     struct slice found; /* of a PATH_KEY: its member's value in the object that is being walked */
 };
 
@@ -74,12 +76,23 @@ static struct path_node *add_child(struct path_node *node, const struct path_ste
     return child;
 }
 
+static void add_array(struct path_node *node, size_t slot)
+{
+    node->arrays = memory_resize(node->arrays, (node->array_count + 1) * sizeof(*node->arrays));
+    node->arrays[node->array_count++] = slot;
+}
+
 static void add_path(struct path_node *root, const struct column_path *path, struct path_end end)
 {
     struct path_node *node = root;
+    bool has_array = end.kind.type != COLUMN_TEXT_ARRAY;
     ASSERT(path->step_count <= TABLES_STEPS_MAX);
     for (size_t i = 0; i < path->step_count; i++) {
         node = add_child(node, &path->steps[i]);
+        if (!has_array && node->kind == PATH_EACH) {
+            add_array(node, end.slot);
+            has_array = true;
+        }
     }
     node->ends = memory_resize(node->ends, (node->end_count + 1) * sizeof(*node->ends));
     node->ends[node->end_count++] = end;
@@ -92,6 +105,7 @@ static void destroy_node(struct path_node *node) /* as deep as TABLES_STEPS_MAX 
     }
     free(node->children);
     free(node->ends);
+    free(node->arrays);
     free(node);
 }
 
@@ -214,6 +228,9 @@ static bool walk_items(struct extraction *extraction, struct path_node *node, st
     bool is_first = true;
     if (!json_scan_open(&scan, '[')) {
         return false;
+    }
+    for (size_t i = 0; i < node->array_count; i++) {
+        extraction->slots[node->arrays[i]].has_value = true;
     }
     while (json_scan_array_next(&scan, &is_first)) {
         if (!json_scan_value(&scan, &item) || !walk(extraction, node, item)) {

@@ -9,7 +9,8 @@
  *
  *   - Of the paths of a column the first that leads to a good value counts; null, and what the column cannot hold, is
  *     as if it were absent. A column whose bad values are dead letters looks no further once it has met one.
- *   - An array, and an object of another $type, ends a path that does not expect it. An empty text[] is absent.
+ *   - An array, and an object of another $type, ends a path that does not expect it. A text[] has a value, maybe an empty
+ *     one, where the first array of its path is there.
  *
  * Ownership: heap, its values are reused by the next run and point into the JSON and the arena. Threading: one thread.
  */

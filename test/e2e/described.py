@@ -111,10 +111,16 @@ def is_short(value, limit):
     return limit is None or not isinstance(value, str) or len(value.encode()) <= limit
 
 
+def has_array(record, path):
+    """Whether the first array of the path is there."""
+    first = [kind for kind, _ in path].index("each")
+    return any(isinstance(value, list) for value in walk(record, path[:first]))
+
+
 def items(values, limit):
     flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
     texts = [as_text(item) for item in flat if isinstance(item, str)]
-    return [text for text in texts if is_short(text, limit)] or None
+    return [text for text in texts if is_short(text, limit)]
 
 
 @dataclass
@@ -137,8 +143,10 @@ class Column:
     def value(self, record):
         for path in self.paths:
             found = [value for value in walk(record, path) if value is not None]
-            taken = items(found, self.limit) if self.type == "text[]" else next(
-                (value for value in map(self.take, found) if value is not None), None)
+            if self.type == "text[]":
+                taken = items(found, self.limit) if has_array(record, path) else None
+            else:
+                taken = next((value for value in map(self.take, found) if value is not None), None)
             if taken is not None:
                 return taken
         return int(self.default) if self.default is not None and self.type == "integer" else self.default
