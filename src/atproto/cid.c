@@ -107,3 +107,12 @@ void cid_append_text(struct buffer *out, struct slice cid)
     buffer_append_byte(out, 'b');
     base32_append(out, cid);
 }
+
+bool cid_is_text(struct slice text)
+{
+    char bytes[CID_SIZE_MAX];
+    size_t size;
+    return text.size > 0 && text.data[0] == 'b' &&
+           base32_decode(slice_skip(text, 1), bytes, sizeof(bytes), &size) && size > 0 &&
+           bytes[0] == 1 && cid_is_well_formed(slice_of(bytes, size));
+}

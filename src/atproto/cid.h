@@ -31,6 +31,8 @@ size_t cid_prefix_size(struct slice bytes);
 bool cid_is_well_formed(struct slice cid);
 /* Whether `cid` is a CIDv1 with codec dag-cbor or raw and SHA-256. */
 bool cid_is_blessed(struct slice cid);
+/* Whether `text` is what cid_append_text() writes of a well-formed CID of version 1. */
+bool cid_is_text(struct slice text) __attribute__((warn_unused_result));
 /* Appends the text of a well-formed CID: base32 with `b`, or base58btc `Qm...` for version 0. */
 void cid_append_text(struct buffer *out, struct slice cid);
 

@@ -38,6 +38,37 @@ void base32_append(struct buffer *out, struct slice bytes)
     append_digits(out, bytes, base32_digits, 5);
 }
 
+static int base32_value(char digit)
+{
+    if (digit >= 'a' && digit <= 'z') {
+        return digit - 'a';
+    }
+    return digit >= '2' && digit <= '7' ? digit - '2' + 26 : -1;
+}
+
+bool base32_decode(struct slice text, char *bytes, size_t capacity, size_t *size)
+{
+    uint32_t bits = 0;
+    unsigned held = 0;
+    *size = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        int value = base32_value(text.data[i]);
+        if (value < 0) {
+            return false;
+        }
+        bits = bits << 5 | (uint32_t)value;
+        held += 5;
+        if (held >= 8) {
+            if (*size == capacity) {
+                return false;
+            }
+            held -= 8;
+            bytes[(*size)++] = (char)(bits >> held);
+        }
+    }
+    return held < 5 && (bits & ((1U << held) - 1)) == 0;
+}
+
 static int base64_value(char digit)
 {
     if (digit >= 'A' && digit <= 'Z') {

@@ -5,6 +5,7 @@
 #define BASE_ENCODING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/buffer.h"
 #include "base/slice.h"
@@ -16,5 +17,9 @@ void base64_append(struct buffer *out, struct slice bytes);
 bool base64_decode(struct buffer *out, struct slice text) __attribute__((warn_unused_result));
 /* Appends base32 of `bytes` in lower case, without padding. */
 void base32_append(struct buffer *out, struct slice bytes);
+/* The bytes of lower-case `text`, which base32_append() would write again just so: `*size` of them, `capacity` at most.
+ * False where there is no such text. */
+bool base32_decode(struct slice text, char *bytes, size_t capacity, size_t *size)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -34,7 +34,7 @@ enum column_type {
     COLUMN_TIMESTAMPTZ,
     COLUMN_JSONB,
     COLUMN_TEXT_ARRAY,
-    COLUMN_CID, /* text: of {"$link"}, of a blob (its ref, or a legacy blob's cid), or a CID as a string */
+    COLUMN_CID, /* text: of {"$link"}, of a blob (its ref, or a legacy blob's cid), or a CID as a string; version 1 in base32 */
 };
 
 enum column_source {

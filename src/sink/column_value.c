@@ -1,7 +1,7 @@
 #include "sink/column_value.h"
 
+#include "atproto/cid.h"
 #include "atproto/json_scan.h"
-#include "atproto/syntax.h"
 #include "base/panic.h"
 #include "sink/event_time.h"
 
@@ -169,7 +169,7 @@ static struct slice find_cid(struct slice json, struct arena *arena, bool *is_br
 static bool take_cid(struct slice json, struct arena *arena, struct slice *text, bool *is_broken)
 {
     struct slice cid = find_cid(json, arena, is_broken);
-    return !*is_broken && take_string(cid, arena, text, is_broken) && cid_text_is_valid(*text);
+    return !*is_broken && take_string(cid, arena, text, is_broken) && cid_is_text(*text);
 }
 
 static void push_item(struct column_value *value, struct slice item, struct arena *arena)

@@ -4,6 +4,7 @@
 
 Nothing of standpipe is used. Values: text and CIDs as str, timestamptz as microseconds since 1970, jsonb as JSON text.
 """
+import base64
 import datetime
 import re
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ STEP = re.compile(r"""\.?(?:"(?P<odd>[^"]*)"|(?P<key>[\w$-]+))|(?P<each>\[\])|<(
 TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
-CID = re.compile(r"[a-zA-Z0-9+=]{8,256}")  # the syntax of the string format `cid`, which decodes nothing
 KEY_BYTES = 2048  # of all texts of a record that stand in one entry of an index, or are a key of counts
 KINDS = ("text", "integer", "boolean", "timestamptz", "jsonb", "text[]", "cid")
 EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
@@ -82,12 +82,30 @@ def as_time(value):
     return seconds * 1_000_000 + int(((fraction or "") + "000000")[:6])
 
 
+def is_cid(text):
+    """Version 1 in base32, written as it always is."""
+    try:
+        cid = base64.b32decode(text[1:].upper() + "=" * (-len(text[1:]) % 8))
+    except ValueError:
+        return False
+    if text != "b" + base64.b32encode(cid).decode().lower().rstrip("="):
+        return False
+    numbers, at = [], 0
+    try:
+        while len(numbers) < 4:
+            number, at = oracle.read_varint(cid, at)
+            numbers.append(number)
+    except IndexError:
+        return False
+    return numbers[0] == 1 and len(cid) - at == numbers[3]
+
+
 def as_cid(value):
     if isinstance(value, dict):
         if isinstance(value.get("ref"), dict) and "$link" not in value:
             value = value["ref"]
         value = value.get("$link", value.get("cid") if "mimeType" in value else None)
-    return value if isinstance(value, str) and CID.fullmatch(value) else None
+    return value if isinstance(value, str) and is_cid(value) else None
 
 
 def without_nul(value):

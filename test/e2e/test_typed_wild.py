@@ -50,7 +50,7 @@ TIMES = [
 VALUES = [
     None, True, False, 0, -1, 2**53 - 1, -(2**53) + 1, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, "12", "1e400", "", "\0",
     "a\0b", "\\u0000", "é\u2028😀", "{a,b}", '"\\', "NULL", "x" * 3000, LONG, LONG[:1024], LONG[:1025], ["a", LONG[:2049], LONG[:2048]], [], [None], ["a", None, 1, "b\0", "", "NULL", 'q"\\'],
-    [["a"], ["b"]], [{"n": "1"}, {"n": 5}, {"n": 6}], {}, {"a": {}}, {"$type": 5}, [1, 2], LINK, BLOB, {"cid": "bafy"},
+    [["a"], ["b"]], [{"n": "1"}, {"n": 5}, {"n": 6}], {}, {"a": {}}, {"$type": 5}, [1, 2], LINK, BLOB, {"cid": "bafy"}, "password1",
     {"cid": "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku", "mimeType": "image/jpeg"},
     {"cid": "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"}, {"ref": "text", "mimeType": "x"}, b"bytes", *TIMES,
 ]

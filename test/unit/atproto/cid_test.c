@@ -64,6 +64,29 @@ static void what_is_no_cid_is_refused(void **state)
     assert_false(cid_is_well_formed(slice_of(huge, sizeof(huge))));
 }
 
+static void the_text_of_a_cid_is_base32_of_a_whole_one(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "b",
+        "password1",
+        "bafyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6swu", /* cut */
+        "bafyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6swub", /* bits beyond the last byte */
+        "bafyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6swuaa", /* a digit too many */
+        "BAFYREIGBTJ4X7IP5LEGNFZNUFUOPL4SG4KNZC2COF6DUAS4B3Q2FY6SWUA",
+        "afyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6swua",
+        "bafyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6sw1a",
+        "QmbWqxBEKC3P8tqsKc98xmWNzrzDtRLMiMPL8wBuTGsMnR",
+        "bciqmhrdth3ek77igz6pj75ip7rv42lwiljqxaaclw4ewnhbr32kdsgq", /* of version 0 */
+    };
+    (void)state;
+    assert_true(cid_is_text(SLICE("bafyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6swua")));
+    assert_true(cid_is_text(SLICE("bafkqaatine"))); /* identity of two bytes */
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_false(cid_is_text(slice_from_string(bad[i])));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -71,6 +94,7 @@ int main(void)
         cmocka_unit_test(version_0_is_base58),
         cmocka_unit_test(other_codecs_and_hashes_are_well_formed_but_not_blessed),
         cmocka_unit_test(what_is_no_cid_is_refused),
+        cmocka_unit_test(the_text_of_a_cid_is_base32_of_a_whole_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 #include "sink/jsonb_text.h"
 #include "unit/sink/hand_tables.h"
 
-#define CID  "bafyreibnxz5aiq6tz4fvpjwp5g4v2x2nmpphdcctc62ubiguxxxxxxxxxx"
+#define CID  "bafyreibnxz5aiq6tz4fvpjwp5g4v2x2nmpphdcctc62ubiguxxxxxxxxxy"
 #define IMGS "app.bsky.embed.images"
 
 /* What a column holds, in words: `-` for nothing. */
@@ -153,6 +153,9 @@ static const struct wild wild_values[] = {
     {COLUMN_CID, "x", "{\"x\":{\"cid\":\"" CID "\",\"uri\":\"at://did:plc:a/b/c\"}}", "-"},
     {COLUMN_CID, "x", "{\"x\":{\"$link\":7}}", "-"},
     {COLUMN_CID, "x", "{\"x\":{\"$link\":\"no cid\"}}", "-"},
+    {COLUMN_CID, "x", "{\"x\":\"password1\"}", "-"},
+    {COLUMN_CID, "x", "{\"x\":\"bafyreib\"}", "-"},
+    {COLUMN_CID, "x", "{\"x\":\"QmbWqxBEKC3P8tqsKc98xmWNzrzDtRLMiMPL8wBuTGsMnR\"}", "-"},
     {COLUMN_CID, "x", "{\"x\":{\"ref\":\"" CID "\"}}", "-"},
     {COLUMN_CID, "x", "{\"x\":{\"ref\":{\"ref\":{\"$link\":\"" CID "\"}}}}", "-"},
     /* unions: whatever the order, with and without #main, unknown, absent, no text */
