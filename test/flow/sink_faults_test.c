@@ -17,6 +17,7 @@
 #include "flow/sink_harness.h"
 #include "flow/sink_postgres.h"
 #include "flow/sink_proxy.h"
+#include "unit/sink/hand_tables.h"
 
 #define A "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
 #define B "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
@@ -28,12 +29,17 @@
     "record), "                                                                                    \
     "', ' ORDER BY did, rkey) FROM standpipe_records), (SELECT string_agg(concat_ws(' ', did, "    \
     "handle, active, status, rev, floor, sync_rev, desynchronized, identity_seq, account_seq), "   \
-    "', ' ORDER BY did) FROM repos), (SELECT string_agg(concat_ws(' ', seq, op, reason, "          \
+    "', ' ORDER BY did) FROM repos), (SELECT string_agg(concat_ws(' ', uri, cid, rev, n), ', ' "   \
+    "ORDER BY uri) FROM standpipe_things), (SELECT string_agg(concat_ws(' ', did, things), ', ' "  \
+    "ORDER BY did) FROM thing_counts WHERE things <> 0), (SELECT string_agg(concat_ws(' ', id, "   \
+    "number), ', ' ORDER BY id) FROM own_things), (SELECT string_agg(concat_ws(' ', seq, op, "     \
+    "reason, "                                                                                     \
     "sqlstate), ', ' ORDER BY seq, op) FROM standpipe_dead_letters))"
 
 enum {
     STEPS_MAX = 40,
-    STATEMENTS_LEAST = 13, /* set-up, its Sync, nine statements, COMMIT, and one of another Sync */
+    STATEMENTS_LEAST =
+        20, /* set-up, its Sync, nine statements and seven of typed tables, COMMIT, another Sync */
     MISCONFIGURED_MS = 20,
     LINES_MAX = 6, /* of the log, that one fault may cost */
     IN_A_ROW =
@@ -84,7 +90,8 @@ enum {
 
 static char expected[STATE_SIZE];
 
-/* Needs every statement: repos, identities, accounts, floors, both clears, owed, records, dead letters. */
+/* Needs every statement: repos, identities, accounts, floors, both clears, owed, records, dead letters; of the typed
+ * tables and their counts what clears, what removes and what inserts. */
 static struct harness_batch *everything(void)
 {
     struct harness_batch *batch = harness_batch();
@@ -101,10 +108,34 @@ static struct harness_batch *everything(void)
     return batch;
 }
 
+/* One of ours that is counted, and one of the user's own. */
+static void describe(void)
+{
+    hand_begin();
+    struct table *things = hand_table("things", "app.test.thing");
+    hand_column(things, "n", COLUMN_INTEGER, "n");
+    hand_count(things, "thing_counts", "did", "things", "did");
+    struct table *own = hand_users_table("own_things", "app.test.thing");
+    hand_source(own, "id", COLUMN_URI);
+    hand_column(own, "number", COLUMN_INTEGER, "n");
+    (void)hand_tables();
+}
+
+static void make_typed_tables(void)
+{
+    struct buffer sql = {0};
+    hand_sql(&sql);
+    buffer_append_byte(&sql, '\0');
+    sink_postgres_query(sql.data);
+    buffer_deinit(&sql);
+}
+
 /* Made anew once; a run empties what a batch fills. The journal tells what was written twice. */
 static void make_schema(void)
 {
     harness_reset();
+    describe();
+    make_typed_tables();
     sink_postgres_query(
         "CREATE TABLE journal (did text, rkey text, rev text, cid text); CREATE FUNCTION "
         "public.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.journal "
@@ -117,8 +148,9 @@ static void run_batch(bool prepared, struct harness_batch **batch)
     struct sink_options options = harness_options(1, prepared);
     options.conninfo = sink_proxy_conninfo();
     options.misconfigured_wait_ms = MISCONFIGURED_MS;
-    sink_postgres_query(
-        "TRUNCATE standpipe_records, repos, standpipe_dead_letters, journal CASCADE");
+    options.tables = hand_tables();
+    sink_postgres_query("TRUNCATE standpipe_records, repos, standpipe_dead_letters, "
+                        "standpipe_things, thing_counts, own_things, journal CASCADE");
     harness_open_with(&options);
     *batch = everything();
     harness_submit(*batch);
