@@ -61,8 +61,10 @@ static bool run_counts(struct filling *filling, struct error *error)
 {
     const struct rebuild *rebuild = filling->rebuild;
     for (size_t i = 0; i < rebuild->plan->tables->count_table_count; i++) {
+        const struct pg_statement *statement = table_plan_counts(rebuild->plan, i);
         if (table_plan_feeds(rebuild->plan, filling->index, i) &&
-            !run_arrays(filling, table_plan_counts(rebuild->plan, i)->sql, NULL, 0, NULL, error)) {
+            !run_arrays(filling, statement->sql, table_moves_columns(&rebuild->rows->moves, i),
+                        statement->count, NULL, error)) {
             return false;
         }
     }
@@ -274,6 +276,7 @@ static bool sweep_chunk(struct filling *filling, const PGresult *found, struct e
     struct rebuild *rebuild = filling->rebuild;
     const char *gone = table_plan_statement(rebuild->plan, filling->index, TABLE_GONE)->sql;
     begin_keys(filling);
+    table_rows_begin(rebuild->rows);
     for (int row = 0; row < PQntuples(found); row++) {
         const struct table_key key = key_of(found, row);
         add_key(filling, &key);

@@ -73,6 +73,7 @@ void batch_begin_one(struct batch *batch, const struct batch_verdict *verdicts, 
     batch->verdict_count = count;
     batch->form = form;
     batch->only_op = only_op;
+    batch->is_whole = false;
     batch->now_us = clock_wall_us();
     if (batch->rows_of_tables != NULL) {
         table_rows_begin(batch->rows_of_tables);
@@ -93,6 +94,7 @@ void batch_begin_one(struct batch *batch, const struct batch_verdict *verdicts, 
 void batch_begin(struct batch *batch)
 {
     batch_begin_one(batch, NULL, 0, DEAD_LETTER_WHOLE, BATCH_OP_ENTRY);
+    batch->is_whole = true;
 }
 
 /* --- adding --- */

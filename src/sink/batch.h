@@ -86,7 +86,8 @@ struct batch {
     size_t row_count, row_capacity;
     const struct batch_verdict *verdicts; /* of the one entry, borrowed; see batch_begin_one() */
     size_t verdict_count;
-    int only_op; /* BATCH_OP_ENTRY: all */
+    int only_op;   /* BATCH_OP_ENTRY: all */
+    bool is_whole; /* not an entry that is looked at because something was refused */
     enum dead_letter_form form;
     bool keeps_no_letters; /* what is dead is only counted: a retry of letters */
     int64_t now_us;

@@ -13,6 +13,7 @@
 /* Every table is met by key, a few hundred at a time. A plan that is made while a table is new and small
  * would read it whole, and is kept until somebody analyzes the table, however large it has grown: so the
  * ways to do that are off.
+ * And a plan is not made five times over before it is kept: no value would make another one better.
  * $1: search_path, $2: milliseconds. A role or a database may have other defaults for any of these. The
  * level of isolation is missing in the preamble, because it cannot be set once a query has run: a stricter
  * one costs retries (40001), not rows. */
@@ -26,6 +27,7 @@
     " set_config('enable_hashjoin', 'off', " is_local "),"                                         \
     " set_config('enable_mergejoin', 'off', " is_local "),"                                        \
     " set_config('jit', 'off', " is_local "),"                                                     \
+    " set_config('plan_cache_mode', 'force_generic_plan', " is_local "),"                          \
     " set_config('client_min_messages', 'warning', " is_local "),"                                 \
     " set_config('TimeZone', 'UTC', " is_local                                                     \
     ")," WITHOUT_TIMEOUT("transaction_timeout", is_local)

@@ -122,11 +122,15 @@ static const char owed_sql[] =
     " ELSE coalesce('c' || excluded.cid, '') > coalesce('c' || r.cid, '') END)"
 
 static const char records_sql[] = RECORDS;
-/* Those that a guard or a floor has refused are not written. */
+/* Those that a guard or a floor has refused are not written. Where a live record has replaced what was there, a
+ * tombstone too, its collection is named. */
 static const char records_told_sql[] =
-    "WITH w AS (" RECORDS " RETURNING 1) SELECT (SELECT count(*) FROM w),"
-    " set_config('standpipe.all_written',"
-    " ((SELECT count(*) FROM w) = cardinality($1))::text, true)";
+    "WITH w AS (" RECORDS
+    " RETURNING r.collection, r.xmax <> 0 AND r.cid IS NOT NULL AS has_replaced)"
+    " SELECT (SELECT count(*) FROM w), set_config('standpipe.all_written',"
+    " ((SELECT count(*) FROM w) = cardinality($1))::text, true), set_config('standpipe.replaced',"
+    " coalesce((SELECT string_agg(DISTINCT ' ' || collection || ' ', '') FROM w"
+    " WHERE has_replaced), ''), true)";
 
 /*
  * An epoch belongs to one host, which standpipe_cursor knows; entries of the reference system have none.
@@ -302,11 +306,12 @@ static void send_rows(struct pg_connection *connection, struct batch *batch,
 static void send_counts(struct pg_connection *connection, struct batch *batch,
                         struct statements_sent *sent)
 {
-    const struct table_rows *rows = batch->rows_of_tables;
+    struct table_rows *rows = batch->rows_of_tables;
     bool is_clearing = batch->tables[BATCH_CLEARED].rows > 0;
     for (size_t i = 0; i < rows->plan->tables->count_table_count; i++) {
         if (table_rows_feed(rows, i, is_clearing)) {
-            pg_connection_query(connection, table_plan_counts(rows->plan, i), NULL);
+            send_arrays(connection, table_plan_counts(rows->plan, i),
+                        table_moves_columns(&rows->moves, i));
             note_sent(sent, STATEMENT_TABLE_COUNTS, i);
         }
     }
@@ -316,6 +321,7 @@ void statements_send(struct pg_connection *connection, struct batch *batch,
                      struct statements_sent *sent)
 {
     bool has_tables = batch->rows_of_tables != NULL;
+    bool is_told = has_tables && batch->is_whole; /* what was refused once is looked at with care */
     sent->count = 0;
     for (unsigned i = 0; i < STATEMENT_COUNT; i++) {
         if (has_tables && i == STATEMENT_CLEAR_RECORDS) {
@@ -325,7 +331,7 @@ void statements_send(struct pg_connection *connection, struct batch *batch,
             send_rows(connection, batch, sent);
             send_counts(connection, batch, sent);
         }
-        if (i != (has_tables ? STATEMENT_RECORDS : STATEMENT_RECORDS_TOLD)) {
+        if (i != (is_told ? STATEMENT_RECORDS : STATEMENT_RECORDS_TOLD)) {
             send_statement(connection, batch, (enum statement)i, sent);
         }
     }

@@ -27,7 +27,7 @@ enum statement {
     STATEMENT_CLEAR_RECORDS,
     STATEMENT_OWED,
     STATEMENT_RECORDS,
-    STATEMENT_RECORDS_TOLD, /* the same for those who fill typed tables: they are told whether all were written */
+    STATEMENT_RECORDS_TOLD, /* the same for those who fill typed tables: they are told whether all were new */
     STATEMENT_DEAD_LETTERS,
     STATEMENT_COUNT,
     /* of typed tables: table_plan.h has their SQL */

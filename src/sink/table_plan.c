@@ -67,9 +67,17 @@ static void add_table(struct table_plan *plan, size_t index, enum table_form for
 static void add_counts(struct table_plan *plan, size_t index)
 {
     struct buffer sql = {0};
+    struct pg_statement *statement = &plan->statements[plan->statement_count++];
+    unsigned count = 1 + table_sql_place_count(plan->tables, index);
+    uint32_t *types = memory_allocate(count * sizeof(*types));
+    for (unsigned i = 0; i < count; i++) {
+        types[i] = pg_array_type(i == 0 ? PG_TEXT : PG_INT8);
+    }
     table_sql_append_counts(plan->tables, index, &sql);
-    plan->statements[plan->statement_count++] =
-        (struct pg_statement){.sql = finish_sql(&sql), .name = make_name("counts", index)};
+    *statement = (struct pg_statement){.sql = finish_sql(&sql),
+                                       .name = make_name("counts", index),
+                                       .types = types,
+                                       .count = count};
 }
 
 /* --- the plan --- */

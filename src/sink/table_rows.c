@@ -37,6 +37,7 @@ struct table_rows *table_rows_create(const struct table_plan *plan)
     struct table_rows *rows = memory_allocate(sizeof(*rows));
     rows->plan = plan;
     rows->tables = memory_allocate(plan->tables->count * sizeof(*rows->tables));
+    table_moves_init(&rows->moves, plan->tables);
     for (size_t i = 0; i < plan->tables->count; i++) {
         struct table_columns *columns = &rows->tables[i];
         columns->extraction = extraction_create(&plan->tables->items[i]);
@@ -61,6 +62,7 @@ void table_rows_destroy(struct table_rows *rows)
     }
     if (rows != NULL) {
         free(rows->tables);
+        table_moves_deinit(&rows->moves);
         buffer_deinit(&rows->scratch);
         free(rows);
     }
@@ -82,6 +84,7 @@ static void begin_live(struct table_columns *columns, const struct table *table)
 
 void table_rows_begin(struct table_rows *rows)
 {
+    table_moves_begin(&rows->moves);
     for (size_t i = 0; i < rows->plan->tables->count; i++) {
         struct table_columns *columns = &rows->tables[i];
         begin_live(columns, &rows->plan->tables->items[i]);
@@ -138,6 +141,52 @@ static void append_value(struct table_rows *rows, struct pg_array *column, enum 
     }
 }
 
+/* What the row counts by; false where that is null, or where nobody asks. */
+static bool counted_by(const struct table_rows *rows, size_t index, const struct table_key *key,
+                       size_t column, struct slice *by)
+{
+    const struct table_column *described = &rows->plan->tables->items[index].columns[column];
+    const struct column_value *value = extraction_value(rows->tables[index].extraction, column);
+    switch (described->source) {
+    case COLUMN_PATH:
+    case COLUMN_LITERAL:
+        *by = value->has_value              ? value->text
+              : described->fallback != NULL ? slice_from_string(described->fallback)
+                                            : (struct slice){0};
+        return value->has_value || described->fallback != NULL;
+    case COLUMN_DID:
+        *by = key->did;
+        return true;
+    case COLUMN_RKEY:
+        *by = key->rkey;
+        return true;
+    case COLUMN_RECORD_CID:
+        *by = key->cid;
+        return true;
+    case COLUMN_REV:
+        *by = key->rev;
+        return true;
+    case COLUMN_URI: /* it has no place */
+    case COLUMN_INDEXED_AT:
+    case COLUMN_SEQ:
+    case COLUMN_EVENT_TIME:
+    case COLUMN_RECORD:
+        return false;
+    }
+    PANIC("no such source");
+}
+
+static void count_live(struct table_rows *rows, size_t index, const struct table_key *key)
+{
+    const struct table *table = &rows->plan->tables->items[index];
+    for (size_t i = 0; i < table->count_count; i++) {
+        struct slice by;
+        if (counted_by(rows, index, key, table->counts[i].by, &by)) {
+            table_moves_add(&rows->moves, index, i, by);
+        }
+    }
+}
+
 static void append_live(struct table_rows *rows, size_t index, const struct table_key *key)
 {
     struct table_columns *columns = &rows->tables[index];
@@ -153,6 +202,7 @@ static void append_live(struct table_rows *rows, size_t index, const struct tabl
     }
     columns->live_rows++;
     columns->tally.given++;
+    count_live(rows, index, key);
 }
 
 void table_rows_remove(struct table_rows *rows, size_t table, const struct table_key *key)

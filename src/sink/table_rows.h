@@ -5,7 +5,7 @@
  *
  * Where the JSON comes from is all the same: an op of the stream, or `records`. Keys must differ within a table.
  *
- * Ownership: heap; borrows the plan; what is put is copied. Threading: one thread.
+ * Ownership: heap; borrows the plan, and the keys of counts from what is put, until the next begin. Threading: one thread.
  */
 #ifndef SINK_TABLE_ROWS_H
 #define SINK_TABLE_ROWS_H
@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "sink/extraction.h"
 #include "sink/pg_array.h"
+#include "sink/table_moves.h"
 #include "sink/table_plan.h"
 
 extern const enum pg_element table_key_elements[TABLE_KEY_PARAMETERS];
@@ -45,6 +46,7 @@ struct table_columns {
 struct table_rows {
     const struct table_plan *plan;
     struct table_columns *tables; /* one a table */
+    struct table_moves moves;     /* of the live rows */
     struct buffer scratch;
 };
 

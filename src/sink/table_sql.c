@@ -9,9 +9,11 @@ static const char *const form_names[] = {
 
 /* A table on its way to SQL. */
 struct writing {
+    const struct tables *tables;
     const struct table *table;
     size_t index;
     struct buffer *out;
+    bool is_new; /* what is written was never there, and was not looked for */
 };
 
 /* --- words --- */
@@ -76,10 +78,10 @@ static void append_expression(const struct writing *writing, size_t index)
         buffer_append_string(out, "d.rev");
         return;
     case COLUMN_INDEXED_AT:
-        buffer_append_string(out, "coalesce(r.indexed_at, now())");
+        buffer_append_string(out, writing->is_new ? "now()" : "coalesce(r.indexed_at, now())");
         return;
     case COLUMN_SEQ:
-        buffer_append_string(out, "coalesce(r.seq, d.seq)");
+        buffer_append_string(out, writing->is_new ? "d.seq" : "coalesce(r.seq, d.seq)");
         return;
     case COLUMN_EVENT_TIME:
         buffer_append_string(out, "r.event_time");
@@ -187,23 +189,42 @@ static void append_returning(const struct writing *writing)
     }
 }
 
-/* The end of a statement that counts: the written rows of `w`, and for each count the keys that they move. */
-static void append_tally(const struct writing *writing, enum table_form form)
+/* The keys that one count moves, by rows of `w` and, where they are live, of `n`. */
+static void append_moved(const struct writing *writing, enum table_form form, size_t count,
+                         bool has_new)
 {
     struct buffer *out = writing->out;
+    buffer_append_format(out,
+                         "coalesce((SELECT json_object_agg(k, n)::text FROM (SELECT k, sum(n)"
+                         " AS n FROM (SELECT \"=%zu\" AS k, %d AS n FROM w",
+                         count, form == TABLE_LIVE ? 1 : -1);
+    if (form == TABLE_LIVE) {
+        buffer_append_format(out, " UNION ALL SELECT \"-%zu\", -1 FROM w WHERE \"=\"", count);
+    }
+    if (has_new) {
+        buffer_append_format(out, " UNION ALL SELECT \"=%zu\", 1 FROM n", count);
+    }
+    buffer_append_string(out, ") AS moved WHERE k IS NOT NULL GROUP BY k HAVING sum(n) <> 0)"
+                              " AS summed), '')");
+}
+
+/* The end of a statement that counts: the written rows, and for each count the keys that they move. */
+static void append_tally(const struct writing *writing, enum table_form form, bool has_new)
+{
+    struct buffer *out = writing->out;
+    size_t ignored;
     buffer_append_string(out, ") SELECT (SELECT count(*) FROM w)");
+    buffer_append_string(out, has_new ? " + (SELECT count(*) FROM n)" : "");
     for (size_t i = 0; i < writing->table->count_count; i++) {
+        bool is_told = has_new && table_sql_place(writing->tables, writing->index, i, &ignored) !=
+                                      TABLE_NO_PLACE;
         buffer_append_string(out, ", set_config(");
         table_sql_append_setting(out, writing->index, form, i);
-        buffer_append_format(out,
-                             ", coalesce((SELECT json_object_agg(k, n)::text FROM (SELECT k, sum(n)"
-                             " AS n FROM (SELECT \"=%zu\" AS k, %d AS n FROM w",
-                             i, form == TABLE_LIVE ? 1 : -1);
-        if (form == TABLE_LIVE) {
-            buffer_append_format(out, " UNION ALL SELECT \"-%zu\", -1 FROM w WHERE \"=\"", i);
-        }
-        buffer_append_string(out, ") AS moved WHERE k IS NOT NULL GROUP BY k HAVING sum(n) <> 0)"
-                                  " AS summed), ''), true)");
+        buffer_append_string(out, is_told ? ", CASE WHEN (SELECT count(*) FROM n) = cardinality($1)"
+                                            " THEN '" TABLE_ALL_NEW "' ELSE "
+                                          : ", ");
+        append_moved(writing, form, i, has_new);
+        buffer_append_string(out, is_told ? " END, true)" : ", true)");
     }
 }
 
@@ -282,13 +303,14 @@ static void append_removal(const struct writing *writing, enum table_form form)
     }
     if (is_counted) {
         append_returning(writing);
-        append_tally(writing, form);
+        append_tally(writing, form, false);
     }
 }
 
 void table_sql_append_reset(const struct tables *tables, size_t index, struct buffer *out)
 {
-    const struct writing writing = {.table = &tables->items[index], .index = index, .out = out};
+    const struct writing writing = {
+        .tables = tables, .table = &tables->items[index], .index = index, .out = out};
     ASSERT(!writing.table->is_users);
     buffer_append_string(out, "WITH w AS (DELETE FROM ");
     sql_append_name(out, writing.table->rows_name);
@@ -298,12 +320,21 @@ void table_sql_append_reset(const struct tables *tables, size_t index, struct bu
     buffer_append_string(out, " = ");
     append_uri(&writing, "d");
     append_returning(&writing);
-    append_tally(&writing, TABLE_GONE);
+    append_tally(&writing, TABLE_GONE, false);
 }
 
 /* --- rows that are --- */
 
 #define ALL_WRITTEN "(SELECT current_setting('standpipe.all_written', true))"
+
+/* Whether all records of the collection are new, and so are their rows. */
+static void append_are_new(const struct writing *writing)
+{
+    buffer_append_format(writing->out,
+                         "(SELECT current_setting('standpipe.all_written', true) = 'true' AND"
+                         " strpos(current_setting('standpipe.replaced', true), ' %s ') = 0)",
+                         writing->table->collection);
+}
 
 /* The record `r` behind each sent row `d`. Where the transaction has just written all the records that it sent, they
  * are what was sent, and are not looked for: a third of the statement's time. */
@@ -319,13 +350,13 @@ static void append_records(const struct writing *writing)
         is_needed ? "CROSS" : "LEFT", is_needed ? ", r.event_time, r.record" : "",
         is_needed ? "" : ALL_WRITTEN " IS DISTINCT FROM 'true' AND", table->collection);
     if (!is_needed) {
-        buffer_append_string(writing->out,
-                             " ON true WHERE " ALL_WRITTEN " = 'true' OR r.indexed_at IS NOT NULL");
+        buffer_append_string(writing->out, " ON true WHERE (" ALL_WRITTEN
+                                           " = 'true' OR r.indexed_at IS NOT NULL)");
     }
 }
 
-/* The sent rows whose record is the one that was sent, in the order in which they were sent: by key. */
-static void append_from(const struct writing *writing)
+/* The sent rows, in the order in which they were sent: by key. */
+static void append_sent(const struct writing *writing)
 {
     struct buffer *out = writing->out;
     const struct table *table = writing->table;
@@ -347,6 +378,12 @@ static void append_from(const struct writing *writing)
         }
     }
     buffer_append_byte(out, ')');
+}
+
+/* Those whose record is the one that was sent. */
+static void append_from(const struct writing *writing)
+{
+    append_sent(writing);
     append_records(writing);
 }
 
@@ -379,14 +416,6 @@ static void append_upsert(const struct writing *writing)
     append_guard(writing);
 }
 
-static void append_live(const struct writing *writing)
-{
-    append_insert(writing);
-    append_select(writing);
-    append_from(writing);
-    append_upsert(writing);
-}
-
 /* What a row counted for before it was changed: the statement's snapshot still has it so. A row that was inserted has
  * xmax 0 and is not looked for; one that was changed has been locked by us first, which xmax says. */
 static void append_returning_old(const struct writing *writing)
@@ -404,13 +433,50 @@ static void append_returning_old(const struct writing *writing)
     buffer_append_string(out, ", t.xmax <> 0 AS \"=\"");
 }
 
-static void append_live_counted(const struct writing *writing)
+/* `n`: rows that were never there. An index of the key finds one that is there nevertheless, and what was refused is
+ * tried again row by row, by `w`. */
+static void append_new(const struct writing *writing)
 {
-    buffer_append_string(writing->out, "WITH w AS (");
-    append_live(writing);
+    struct writing new = *writing;
+    new.is_new = true;
+    append_insert(&new);
+    append_select(&new);
+    append_sent(&new);
+    buffer_append_string(new.out, " WHERE ");
+    append_are_new(&new);
+    append_returning(&new);
+}
+
+/* `w`: rows that may be there. */
+static void append_live(const struct writing *writing, bool has_new)
+{
+    append_insert(writing);
+    append_select(writing);
+    append_from(writing);
+    if (has_new) {
+        buffer_append_string(writing->out, " AND ");
+        append_are_new(writing);
+        buffer_append_string(writing->out, " IS NOT TRUE");
+    }
+    append_upsert(writing);
     append_returning(writing);
-    append_returning_old(writing);
-    append_tally(writing, TABLE_LIVE);
+    if (writing->table->count_count > 0) {
+        append_returning_old(writing);
+    }
+}
+
+static void append_live_ours(const struct writing *writing)
+{
+    bool has_new = !needs_record(writing->table);
+    buffer_append_string(writing->out, "WITH ");
+    if (has_new) {
+        buffer_append_string(writing->out, "n AS (");
+        append_new(writing);
+        buffer_append_string(writing->out, "), ");
+    }
+    buffer_append_string(writing->out, "w AS (");
+    append_live(writing, has_new);
+    append_tally(writing, TABLE_LIVE, has_new);
 }
 
 /* The user's table has no column that says which record a row is of: the values are compared. A row that is there is
@@ -459,15 +525,14 @@ static void append_live_users(const struct writing *writing)
 void table_sql_append(const struct tables *tables, size_t index, enum table_form form,
                       struct buffer *out)
 {
-    const struct writing writing = {.table = &tables->items[index], .index = index, .out = out};
+    const struct writing writing = {
+        .tables = tables, .table = &tables->items[index], .index = index, .out = out};
     ASSERT(writing.table->count_count == 0 || !writing.table->is_users);
     if (form != TABLE_LIVE) {
         append_removal(&writing, form);
     } else if (writing.table->is_users) {
         append_live_users(&writing);
-    } else if (writing.table->count_count > 0) {
-        append_live_counted(&writing);
     } else {
-        append_live(&writing);
+        append_live_ours(&writing);
     }
 }

@@ -182,6 +182,82 @@ static void a_replay_changes_no_row_and_no_count(void **state)
     SAME(EVERYTHING, before);
 }
 
+/* New records are not looked for in the tables: what is there all the same is found by its key, and set right. */
+static void a_row_that_nobody_should_have_made_is_set_right_by_its_record(void **state)
+{
+    (void)state;
+    sink_postgres_query("INSERT INTO standpipe_posts (uri, did, rkey, cid, rev, indexed_at, text) "
+                        "VALUES ('at://" DID "/" POST "/a', '" DID
+                        "', 'a', 'c', '2', now(), 'no')");
+    struct harness_batch *batch = harness_batch();
+    harness_ops(batch, 1000, 1, DID, 1,
+                op(POST, "a", 1, "{\"text\":\"one\",\"reply\":{\"parent\":{\"uri\":\"at://x\"}}}"));
+    harness_ops(batch, 1000, 2, OTHER, 2, op(LIKE, "l", 2, "{\"subject\":{\"uri\":\"at://x\"}}"));
+    harness_run(batch);
+    assert_int_equal(batch->outcome.written, 2);
+    SAME(POSTS, "a=one");
+    SAME(LIKES, "l=at://x");
+    SAME(COUNTS, "at://x=1,1");
+    SAME(LETTERS, "");
+}
+
+static void rows_that_a_trigger_leaves_out_are_not_counted(void **state)
+{
+    (void)state;
+    sink_postgres_query(
+        "CREATE FUNCTION public.leave_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF "
+        "NEW.rkey = 'out' THEN RETURN NULL; END IF; RETURN NEW; END $$; CREATE TRIGGER leave_out "
+        "BEFORE INSERT ON standpipe_likes FOR EACH ROW EXECUTE FUNCTION public.leave_out()");
+    struct harness_batch *batch = harness_batch();
+    harness_ops(batch, 1000, 1, DID, 1, op(LIKE, "out", 1, "{\"subject\":{\"uri\":\"at://x\"}}"));
+    harness_ops(batch, 1000, 2, OTHER, 2, op(LIKE, "in", 2, "{\"subject\":{\"uri\":\"at://x\"}}"));
+    harness_run(batch);
+    sink_postgres_query("DROP FUNCTION public.leave_out() CASCADE");
+    SAME(LIKES, "in=at://x");
+    SAME(COUNTS, "at://x=1,0");
+}
+
+/* Of three new records, and of one that replaces another. */
+static void a_count_goes_by_whatever_a_row_has(void **state)
+{
+    static const char *const columns[] = {"uri", "did", "rkey", "cid", "rev", "kind", "x"};
+    char sql[512];
+    (void)state;
+    harness_close();
+    harness_reset();
+    hand_begin();
+    struct table *things = hand_table("things", "app.test.thing");
+    hand_source(things, "kind", COLUMN_LITERAL)->fallback = hand_text("k");
+    hand_column(things, "x", COLUMN_TEXT, "x")->fallback = hand_text("none");
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+        (void)snprintf(sql, sizeof(sql), "by_%s", columns[i]);
+        hand_count(things, sql, "key", "n", columns[i]);
+    }
+    create_tables();
+    open_sink(1);
+    struct harness_batch *batch = harness_batch();
+    harness_commit(batch, 1000, 1, DID, 1, "a", "{\"x\":\"1\"}");
+    harness_commit(batch, 1000, 2, OTHER, 2, "a", "{\"x\":\"1\"}");
+    harness_commit(batch, 1000, 3, OTHER, 3, "b", "{}");
+    harness_run(batch);
+    harness_run(batch);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+            (void)snprintf(sql, sizeof(sql),
+                           "SELECT count(*) FROM (SELECT key, n FROM by_%s WHERE n <> 0) AS c FULL "
+                           "JOIN (SELECT %s AS key, count(*) AS n FROM standpipe_things GROUP BY "
+                           "1) AS w USING (key, n) WHERE c.n IS NULL OR w.n IS NULL",
+                           columns[i], columns[i]);
+            SAME(sql, "0");
+        }
+        batch = harness_batch();
+        harness_commit(batch, 1000, 4, OTHER, 4, "b", "{\"x\":\"2\"}");
+        harness_commit(batch, 1000, 5, OTHER, 5, "c", "{\"x\":\"2\"}");
+        harness_run(batch);
+    }
+    SAME("SELECT string_agg(key || n, ' ' ORDER BY key) FROM by_x WHERE n <> 0", "12 22");
+}
+
 static void a_record_that_loses_what_is_required_loses_its_row(void **state)
 {
     (void)state;
@@ -404,6 +480,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_record_is_a_row_through_create_update_and_delete),
         TEST(a_replay_changes_no_row_and_no_count),
+        TEST(a_row_that_nobody_should_have_made_is_set_right_by_its_record),
+        TEST(rows_that_a_trigger_leaves_out_are_not_counted),
+        TEST(a_count_goes_by_whatever_a_row_has),
         TEST(a_record_that_loses_what_is_required_loses_its_row),
         TEST(a_bad_value_is_a_letter_that_names_the_column),
         TEST(a_deleted_repo_takes_its_rows_and_what_they_counted),
