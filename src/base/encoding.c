@@ -46,27 +46,35 @@ static int base32_value(char digit)
     return digit >= '2' && digit <= '7' ? digit - '2' + 26 : -1;
 }
 
-bool base32_decode(struct slice text, char *bytes, size_t capacity, size_t *size)
+/* False where the digits are not those of whole bytes and zeros. */
+static bool take_base32(struct slice text, char *bytes, size_t capacity, size_t *size)
 {
     uint32_t bits = 0;
     unsigned held = 0;
-    *size = 0;
     for (size_t i = 0; i < text.size; i++) {
-        int value = base32_value(text.data[i]);
-        if (value < 0) {
+        bits = bits << 5 | (uint32_t)base32_value(text.data[i]);
+        held += 5;
+        if (held < 8) {
+            continue;
+        }
+        if (*size == capacity) {
             return false;
         }
-        bits = bits << 5 | (uint32_t)value;
-        held += 5;
-        if (held >= 8) {
-            if (*size == capacity) {
-                return false;
-            }
-            held -= 8;
-            bytes[(*size)++] = (char)(bits >> held);
-        }
+        held -= 8;
+        bytes[(*size)++] = (char)(bits >> held);
     }
     return held < 5 && (bits & ((1U << held) - 1)) == 0;
+}
+
+bool base32_decode(struct slice text, char *bytes, size_t capacity, size_t *size)
+{
+    *size = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (base32_value(text.data[i]) < 0) {
+            return false;
+        }
+    }
+    return take_base32(text, bytes, capacity, size);
 }
 
 static int base64_value(char digit)
