@@ -148,7 +148,7 @@ static void limit_index(struct table *table, const struct table_index *index)
     for (size_t i = 0; i < table->column_count; i++) {
         sharing += has_index_column(index, &table->columns[i]) ? 1 : 0;
     }
-    for (size_t i = 0; i < table->column_count; i++) {
+    for (size_t i = 0; i < table->column_count && sharing > 0; i++) {
         if (has_index_column(index, &table->columns[i])) {
             limit_bytes(&table->columns[i], TABLE_KEY_BYTES_MAX / sharing);
         }
