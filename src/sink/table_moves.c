@@ -22,7 +22,7 @@ static struct table_place *find_places(const struct tables *tables, size_t table
 void table_moves_init(struct table_moves *moves, const struct tables *tables)
 {
     moves->tables = tables;
-    moves->places = memory_allocate((tables->count + 1) * sizeof(*moves->places));
+    moves->places = memory_allocate((tables->count + 1) * sizeof(struct table_place *));
     for (size_t i = 0; i < tables->count; i++) {
         moves->places[i] = find_places(tables, i);
     }
