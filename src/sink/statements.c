@@ -137,6 +137,8 @@ static const char records_told_sql[] =
  * Of one repo and hour so many letters are kept (DEAD_LETTERS_PER_REPO_HOUR), the others are counted in a
  * summary, which remembers between which sequences they lie: what comes again is in there already. What comes
  * late out of order is then not counted, so that a replay moves no counter; a summary says "at least".
+ * A relay that is asked again sends the same event under a new epoch: with the same bytes it is the same letter. Of a relay
+ * that counts anew the same sequence is another event.
  */
 static const char dead_letters_sql[] =
     "WITH given AS (SELECT coalesce((SELECT min(c.host) FROM standpipe_cursor AS c"
@@ -148,6 +150,10 @@ static const char dead_letters_sql[] =
     " AS place FROM given AS g"
     " WHERE NOT EXISTS (SELECT FROM standpipe_dead_letters AS d WHERE d.host = g.host"
     " AND d.epoch = g.epoch AND d.seq = g.seq AND d.op = g.op AND d.reason = g.reason)"
+    " AND NOT EXISTS (SELECT FROM standpipe_cursor AS c JOIN standpipe_dead_letters AS d"
+    " ON d.host = c.host AND d.epoch = c.epoch AND d.seq = g.seq AND d.op = g.op"
+    " AND d.reason = g.reason WHERE c.host = g.host AND d.data IS NOT DISTINCT FROM g.data"
+    " AND d.frame IS NOT DISTINCT FROM g.frame)"
     " AND NOT EXISTS (SELECT FROM standpipe_dead_letters AS s WHERE s.did = g.did"
     " AND s.type = 'summary' AND s.host = g.host AND s.epoch = g.epoch"
     " AND g.seq BETWEEN s.seq AND s.last_seq)),"

@@ -194,6 +194,30 @@ static struct harness_batch *one_bad_of_three(void)
     return batch;
 }
 
+static void commit_bad_op(uint64_t epoch, const char *bad)
+{
+    struct harness_batch *batch = harness_batch();
+    harness_ops(batch, epoch, 1, DID, 10, bad);
+    harness_run(batch);
+}
+
+static void what_comes_again_under_a_new_epoch_is_the_same_letter(void **state)
+{
+    (void)state;
+    sink_postgres_query("INSERT INTO standpipe_cursor (host, epoch, queued, committed) VALUES"
+                        " ('a', 1000, 1, 0), ('a', 2000, 1, 0), ('b', 3000, 1, 0)");
+    commit_bad_op(1000, WITH_CID("bad", "c"));
+    commit_bad_op(2000, WITH_CID("bad", "c"));
+    assert_string_equal(sink_postgres_query("SELECT string_agg(host || epoch, ' ' ORDER BY epoch)"
+                                            " FROM standpipe_dead_letters"),
+                        "a1000");
+    commit_bad_op(2000, WITH_CID("bad", "d")); /* the relay counts anew: another event */
+    commit_bad_op(3000, WITH_CID("bad", "c")); /* another relay */
+    assert_string_equal(sink_postgres_query("SELECT string_agg(host || epoch, ' ' ORDER BY epoch)"
+                                            " FROM standpipe_dead_letters"),
+                        "a1000 a2000 b3000");
+}
+
 static void a_letter_that_is_refused_is_reduced_and_its_siblings_are_rows(void **state)
 {
     (void)state;
@@ -290,6 +314,7 @@ int main(void)
         TEST(a_block_without_a_byte_is_kept_as_such),
         TEST(a_nul_in_an_event_ends_as_a_row_or_a_letter_and_spares_its_neighbours),
         TEST(bytes_in_any_field_of_an_entry_are_kept_in_a_letter),
+        TEST(what_comes_again_under_a_new_epoch_is_the_same_letter),
         TEST(a_letter_that_is_refused_is_reduced_and_its_siblings_are_rows),
         TEST(a_letter_that_is_refused_for_its_bytes_too_is_bare),
         TEST(texts_of_a_reduced_letter_are_printable_ascii),
