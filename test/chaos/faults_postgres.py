@@ -1,11 +1,15 @@
 """Faults of PostgreSQL itself."""
 import os
+import shutil
 import signal
+import subprocess
 import time
 
 import psycopg
 
 from fault import Fault, fault
+from harness.postgres import program
+from harness.process import as_user
 from harness.waiting import wait_until
 
 CLIENTS = (
@@ -103,6 +107,42 @@ class AsynchronousCommit(Immediate):
 
     def proof(self):
         return f"{self.thrown} sessions began under it" if self.thrown and super().proof() else None
+
+
+RESTORED = "PostgreSQL is restored from a backup"
+
+
+@fault(RESTORED, "postgres", seconds=(0, 2))
+class Restore(Immediate):
+    """A backup is taken while it works; some seconds later that is all that is left."""
+
+    def begin(self):
+        self.backup = self.world.folder / "backup"
+        shutil.rmtree(self.backup, ignore_errors=True)
+        self.backup.mkdir()
+        shutil.chown(self.backup, "postgres") if os.geteuid() == 0 else None
+        command = [program("pg_basebackup"), "-h", self.cluster.folder, "-U", "postgres", "-D", self.backup / "data"]
+        command += ["-X", "stream", "-c", "fast", "--no-sync"]
+        wait_until(self.cluster.answers, "PostgreSQL answers", 30)
+        subprocess.run(as_user("postgres", [str(part) for part in command]), cwd="/", check=True, capture_output=True)
+        time.sleep(self.chance.uniform(2.5, 4))
+        self.had = self.mark()
+        super().begin()
+        shutil.rmtree(self.cluster.data)
+        shutil.copytree(self.backup / "data", self.cluster.data)
+        shutil.rmtree(self.backup)
+        self.cluster.own()
+
+    def mark(self):
+        rows = self.execute("SELECT epoch, committed FROM standpipe_cursor ORDER BY 1 DESC, 2 DESC LIMIT 1")
+        return rows[0] if rows else (0, 0)
+
+    def end(self):
+        super().end()
+        self.has = self.mark()
+
+    def proof(self):
+        return f"mark {self.has} after {self.had}" if super().proof() and self.has != self.had else None
 
 
 @fault("PostgreSQL is frozen", "postgres", seconds=(2, 6), long=(38, 44))

@@ -9,6 +9,7 @@ import oracle
 import psycopg
 import redis
 from fault import TABLE
+from faults_postgres import RESTORED
 from harness.journal import written_twice
 from world import CONNECTIONS, DEAD_LETTERS, GROUP, NODES, PIPELINES, STREAM, THREADS
 
@@ -117,9 +118,11 @@ class Verdict:
         return "; ".join(problems[:5]) or None
 
     def epochs(self):
-        """The relay has never counted anew, and nobody else wrote to the stream."""
+        """The relay has never counted anew, and nobody else wrote to the stream. A PostgreSQL that was restored to before
+        the stream's first entry may want the relay to be asked again."""
         marks = self.world.marks()
-        return f"{len(marks)} epochs: {marks}" if len(marks) != 1 else None
+        restored = self.runner.counts.get(RESTORED, [0, 0])[1]
+        return f"{len(marks)} epochs: {marks}" if not 1 <= len(marks) <= 1 + restored else None
 
     def other_letters(self):
         rows = self.world.database.query(
