@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "config/tables.h"
@@ -213,9 +214,16 @@ void cli_config_arguments(const struct cli_options *options, struct config_argum
         file = default_file;
     }
     *arguments = (struct config_arguments){.file = file,
-                                           .set = options->set,
+                                           .set = (const char *const *)options->set,
                                            .set_count = options->set_count,
                                            .environment = (const char *const *)environ};
+}
+
+/* Passwords are in the environment and on the heap, in buffers of libraries too: nobody but root may read /proc/PID/mem
+ * and environ or attach a debugger, and no crash writes them to a disk (prctl(2), PR_SET_DUMPABLE). */
+static void hide_memory(bool is_hidden)
+{
+    (void)prctl(PR_SET_DUMPABLE, is_hidden ? 0L : 1L, 0L, 0L, 0L);
 }
 
 bool cli_load_config(const struct cli_options *options, struct config *config)
@@ -224,6 +232,7 @@ bool cli_load_config(const struct cli_options *options, struct config *config)
     struct error error;
     cli_config_arguments(options, &arguments);
     if (config_load(config, &arguments, &error)) {
+        hide_memory(!config->log.core_dumps);
         return true;
     }
     (void)cli_fail("configuration", &error);
@@ -259,6 +268,7 @@ static bool is_any(const char *text, const char *a, const char *b)
 int cli_main(int argc, char **argv)
 {
     struct cli_options none = {0};
+    hide_memory(true);
     if (argc < 2) {
         struct buffer usage = {0};
         help_append_usage(&usage);

@@ -2,9 +2,11 @@
 
 #include <getopt.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/panic.h"
 #include "cli/cli.h"
+#include "config/urls.h"
 
 enum {
     OPTION_NONE = 0
@@ -83,7 +85,26 @@ static void fill_long_options(struct option *options, const struct cli_command *
     options[count] = (struct option){0};
 }
 
-static void store(struct cli_options *options, int letter, const char *value)
+/* A copy. What may be a password is overwritten in argv, where ps(1) and /proc/PID/cmdline show it. */
+static char *take_setting(char *value)
+{
+    char *copy = memory_copy_string(value);
+    char *text = strchr(value, '=');
+    if (text == NULL) {
+        return copy;
+    }
+    size_t size = strlen(++text);
+    struct buffer masked = {0};
+    url_mask(slice_of(text, size), &masked);
+    if (!slice_equals(buffer_slice(&masked), slice_of(text, size))) {
+        memset(text, ' ', size);
+        memcpy(text, masked.data, masked.size < size ? masked.size : size);
+    }
+    buffer_deinit(&masked);
+    return copy;
+}
+
+static void store(struct cli_options *options, int letter, char *value)
 {
     for (size_t i = 0; i < ROW_COUNT; i++) {
         char *field = (char *)options + rows[i].offset;
@@ -98,7 +119,7 @@ static void store(struct cli_options *options, int letter, const char *value)
             *(const char **)(void *)field = value;
             return;
         case VALUE_LIST:
-            options->set[options->set_count++] = value;
+            options->set[options->set_count++] = take_setting(value);
             return;
         }
     }
@@ -165,6 +186,9 @@ bool cli_options_parse(struct cli_options *options, const struct cli_command *co
 
 void cli_options_deinit(struct cli_options *options)
 {
+    for (size_t i = 0; i < options->set_count; i++) {
+        free(options->set[i]);
+    }
     free(options->set);
     *options = (struct cli_options){0};
 }

@@ -1,7 +1,8 @@
 /*
  * Options: what stood on the command line behind the command's name.
  *
- * Ownership: texts are borrowed from argv; cli_options_deinit() frees the list of settings.
+ * Ownership: texts are borrowed from argv; the settings are copies, which cli_options_deinit() frees: passwords in
+ * them are masked in argv.
  */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
@@ -34,7 +35,7 @@ enum cli_option_bit {
 
 struct cli_options {
     const char *file; /* -c FILE; NULL: not given */
-    const char **set; /* --set section.key=value, in order */
+    char **set;       /* --set section.key=value, in order */
     size_t set_count;
     const char *from;       /* --from ID; NULL: not given */
     const char *to;         /* --to ID; NULL: not given */

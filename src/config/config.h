@@ -39,7 +39,7 @@ enum prepared_mode {
 
 /* How many keys there are. */
 enum {
-    CONFIG_KEY_COUNT = 47
+    CONFIG_KEY_COUNT = 48
 };
 
 /* When a changed key is felt after a reload. */
@@ -155,6 +155,7 @@ struct config {
     struct {
         enum log_level level;
         enum log_format format;
+        bool core_dumps;
     } log;
     struct tables *tables; /* what postgres.tables_file describes; never NULL once loaded */
     void *sources;         /* where each value came from, for config_print(); private */

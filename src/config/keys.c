@@ -495,6 +495,14 @@ const struct config_key config_keys[] = {
      .choices = log_formats,
      .apply = CONFIG_APPLY_AT_ONCE,
      .sentence = "How a line is written; all three carry the same fields."},
+    {.section = "log",
+     .name = "core_dumps",
+     .type = KEY_BOOLEAN,
+     FIELD(log.core_dumps),
+     .initial = "false",
+     .apply = CONFIG_APPLY_RESTART,
+     .sentence = "true: a crash may leave a core file, and a debugger of the same user may attach; "
+                 "the passwords are in both."},
 };
 const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
 _Static_assert(sizeof(config_keys) / sizeof(config_keys[0]) == CONFIG_KEY_COUNT,

@@ -50,6 +50,23 @@ static void options_and_arguments_may_stand_in_any_order(void **state)
     cli_options_deinit(&options);
 }
 
+/* What ps(1) shows is argv as it is in memory. */
+static void a_password_is_kept_and_leaves_the_command_line(void **state)
+{
+    char url[] = "redis.url=redis://user:hunter2@host:6379/0";
+    char conninfo[] = "--set=postgres.url=host=h password=s3 user=u";
+    char level[] = "log.level=debug";
+    const char *const words[] = {"sample", "file", "--set", url, conninfo, "--set", level, NULL};
+    (void)state;
+    assert_true(parse(words));
+    assert_string_equal(options.set[0], "redis.url=redis://user:hunter2@host:6379/0");
+    assert_string_equal(options.set[1], "postgres.url=host=h password=s3 user=u");
+    assert_string_equal(url, "redis.url=redis://user:****@host:6379/0   ");
+    assert_string_equal(conninfo, "--set=postgres.url=host=h password=**** user");
+    assert_string_equal(level, "log.level=debug");
+    cli_options_deinit(&options);
+}
+
 static void an_option_of_another_command_is_unknown(void **state)
 {
     (void)state;
@@ -96,6 +113,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_and_arguments_may_stand_in_any_order),
+        cmocka_unit_test(a_password_is_kept_and_leaves_the_command_line),
         cmocka_unit_test(an_option_of_another_command_is_unknown),
         cmocka_unit_test(a_missing_value_is_named),
         cmocka_unit_test(too_few_and_too_many_arguments_are_refused),

@@ -121,6 +121,7 @@ static void the_defaults_are_those_of_the_contract(void **state)
     assert_int_equal(config.shutdown.timeout_ms, 25000);
     assert_int_equal(config.log.level, LOG_LEVEL_INFO);
     assert_int_equal(config.log.format, LOG_FORMAT_TEXT);
+    assert_false(config.log.core_dumps);
 }
 
 static void what_is_automatic_is_resolved_to_a_number(void **state)
