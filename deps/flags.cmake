@@ -2,11 +2,20 @@
 add_compile_options(
     -Wall -Wextra -Werror -Wshadow -Wswitch-enum -Wformat=2 -Wmissing-prototypes
     -Wstrict-prototypes -Wpointer-arith -Wcast-qual -Wvla -Wundef -Wwrite-strings
-    -fno-common -fno-strict-aliasing -fstack-protector-strong)
+    -fno-common -fno-strict-aliasing -fstack-protector-strong -fstack-clash-protection)
+# Marks where an indirect jump may land and guards return addresses, where processor and kernel know how.
+include(CheckCCompilerFlag)
+foreach(flag -fcf-protection=full -mbranch-protection=standard)
+    string(MAKE_C_IDENTIFIER "has${flag}" known)
+    check_c_compiler_flag("-Werror ${flag}" ${known})
+    if(${known})
+        add_compile_options(${flag})
+    endif()
+endforeach()
 # Two builds of one commit give the same binary, wherever they are made.
 add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -ffile-prefix-map=${CMAKE_BINARY_DIR}=./build)
 add_compile_definitions(_GNU_SOURCE)
-add_link_options(-Wl,-z,relro,-z,now -pie)
+add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack -pie)
 
 if(STANDPIPE_FUZZ)
     add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -18,5 +27,5 @@ elseif(STANDPIPE_TSAN)
     add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
     add_link_options(-fsanitize=thread)
 elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
-    add_compile_definitions(_FORTIFY_SOURCE=2)
+    add_compile_definitions(_FORTIFY_SOURCE=3)
 endif()
