@@ -192,11 +192,11 @@ static bool scan_object(struct extraction *extraction, struct path_node *node, s
 
 static bool type_text(struct extraction *extraction, struct slice json, struct slice *text)
 {
-    struct json_scan scan = json_scan_over(json, extraction->arena);
     if (json.size == 0 || json.data[0] != '"') {
         *text = (struct slice){0};
         return true;
     }
+    struct json_scan scan = json_scan_over(json, extraction->arena);
     return json_scan_string(&scan, text);
 }
 
