@@ -1,15 +1,19 @@
 """systemd's notify protocol, heard on a socket of our own, and the unit that is shipped."""
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.notify import NotifySocket
+from harness.process import free_port, is_sanitized
 from harness.thread import stopped, threads
 from harness.waiting import wait_until
 
 UNIT = Path(__file__).resolve().parents[2] / "conf" / "systemd" / "standpipe.service"
+FILTERED = Path(__file__).resolve().parent / "harness" / "filtered.py"
 EXPOSURE_MAX = 2.5
 
 
@@ -103,7 +107,8 @@ def test_a_drain_asks_for_more_time(setup, start_relay, generated, abstract, clu
 
 def test_the_watchdog_is_fed_only_while_every_loop_turns(setup, start_relay, generated, abstract):
     setup.relay = start_relay(generated.frames)
-    daemon = start(setup, abstract, more={"WATCHDOG_USEC": "3000000"}, relay__cursor="oldest")
+    more = {"WATCHDOG_USEC": "3000000", "STANDPIPE_LOG_CORE_DUMPS": "true"}  # the second lets us stop a thread
+    daemon = start(setup, abstract, more=more, relay__cursor="oldest")
     abstract.wait_for("WATCHDOG", "1", more_than=3, watched=[daemon.process])
     worker = worker_thread(daemon)
     with stopped(worker):
@@ -161,6 +166,29 @@ def test_the_unit_s_sandbox_leaves_little_exposed():
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={threshold}", UNIT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_it_lives_under_the_system_call_filter_of_the_unit(setup, start_relay, generated, certificate, standpipe):
+    if is_sanitized(standpipe):
+        pytest.skip("a sanitizer needs system calls of its own")
+    setup.relay = start_relay(generated.frames, tls=certificate)
+    settings = setup.values({"http.listen": f"127.0.0.1:{free_port()}", "relay.cursor": "oldest", "relay.ca_file": certificate.certificate})
+    arguments = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    daemon = setup.run_with(arguments, settings, {}, "filtered", [sys.executable, FILTERED, UNIT, standpipe])
+    setup.wait_drained(generated.last_sequence)
+    assert "Seccomp:\t2" in Path(f"/proc/{daemon.pid}/status").read_text()
+    for path in ("/", "/metrics", "/api/metrics"):
+        assert daemon.get(path)[0] == 200
+    daemon.reload()
+    assert daemon.terminate() == 0
+    assert generated.differences(setup.database) == []
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_what_the_filter_does_not_know_ends_a_process(folder):
+    command = [sys.executable, FILTERED, UNIT, shutil.which("unshare"), "--mount", "true"]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == -signal.SIGSYS
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")

@@ -62,6 +62,12 @@ class Setup:
         self.daemons.append(daemon)
         return daemon
 
+    def run_with(self, arguments, settings, environment, name="standpipe", program=None):
+        """Starts a daemon by exactly these arguments and this environment; `settings`: what they come to."""
+        daemon = Daemon(self, name, settings, None, environment, [*(program or [self.program]), "run", *arguments])
+        self.daemons.append(daemon)
+        return daemon
+
     def command(self, *words, environment=None, overrides=None, timeout=60, configured=True):
         """A one-shot command; returns the finished process with text output."""
         settings = self.arguments(overrides) if configured else []
@@ -158,11 +164,11 @@ class ConfigurationFile:
 
 
 class Daemon:
-    def __init__(self, setup, name, settings, file=None, environment=None):
+    def __init__(self, setup, name, settings, file=None, environment=None, command=None):
         self.setup, self.name, self.settings, self.file = setup, name, settings, file
         log = setup.folder / f"{name}-{len(setup.daemons)}.log"
         given = ["-c", file.path] if file else setup.arguments(settings)
-        self.process = Process(name, [setup.program, "run", *given], log, environment)
+        self.process = Process(name, command or [setup.program, "run", *given], log, environment)
 
     @property
     def pid(self):
