@@ -15,7 +15,8 @@ test_all() {
         case $argument in
         unit | flow | e2e | all) what=$argument ;;
         --sanitize) folder="$ROOT/build/sanitize" options=(-DSTANDPIPE_SANITIZE=ON) ;;
-        *) DIE_STATUS=2 die "test: $argument: expected unit, flow, e2e, all or --sanitize" ;;
+        --threads) folder="$ROOT/build/threads" options=(-DSTANDPIPE_TSAN=ON) ;;
+        *) DIE_STATUS=2 die "test: $argument: expected unit, flow, e2e, all, --sanitize or --threads" ;;
         esac
     done
     install_packages build run test
@@ -45,6 +46,13 @@ c_files() { # all, or those that differ from HEAD
     fi
 }
 
+# What looks at the program as a whole, and at what has changed since it looked last.
+check_whole() {
+    mkdir -p "$ROOT/build/test/cppcheck"
+    cppcheck --project="$ROOT/build/test/compile_commands.json" --file-filter="$ROOT/src/*" --cppcheck-build-dir="$ROOT/build/test/cppcheck" \
+        --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem --error-exitcode=1 --quiet -j2
+}
+
 check() {
     local status=0 files file
     install_packages build test check
@@ -59,6 +67,7 @@ check() {
         done |
             xargs -r -P2 -n1 clang-tidy -p "$ROOT/build/test" --quiet 2>/dev/null || status=1
     fi
+    check_whole || status=1
     "$ROOT/test/layers/check" || status=1
     [ "$status" -ne 0 ] || say "check: nothing to say about ${#files[@]} files"
     return "$status"

@@ -1,9 +1,11 @@
 #include "config/ini_text.h"
 
 #include <ini.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/panic.h"
 #include "config/text.h"
 
 enum {
@@ -16,12 +18,18 @@ enum {
 /* inih reads the lines through our reader, which counts them, so that a fault has its line on every
  * build of inih, and refuses what inih would cut or misread. */
 
-/* Debian builds inih with its limit as a variable; other builds keep the one that they were made
+/* Debian builds inih with its limit as a variable, one for all threads; other builds keep the one that they were made
  * with, and then a longer line is refused, never cut. */
 #ifdef HAVE_INI_MAX_LINE
-static void widen_lines(void)
+static void set_line_limit(void)
 {
     ini_max_line = LINE_LIMIT;
+}
+
+static void widen_lines(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    ASSERT(pthread_once(&once, set_line_limit) == 0);
 }
 #else
 static void widen_lines(void)

@@ -13,7 +13,8 @@
 #include "base/clock.h"
 #include "flow/http_harness.h"
 
-#ifdef __SANITIZE_ADDRESS__ /* it keeps the books of memory in place of the C library */
+/* They keep the books of memory in place of the C library. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 size_t __sanitizer_get_current_allocated_bytes(void); /* its header is clang's alone */
 
 static size_t allocated_bytes(void)
