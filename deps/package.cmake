@@ -5,7 +5,8 @@ set(build_src ${CMAKE_BINARY_DIR}/src)
 
 install(TARGETS standpipe RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES conf/standpipe.conf DESTINATION /etc/standpipe)
-install(FILES conf/tables.conf conf/redis.conf conf/postgresql.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/standpipe)
+install(FILES conf/tables.conf conf/redis.conf conf/redis-acl.conf conf/postgresql.conf conf/postgresql-roles.sql
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/standpipe)
 install(DIRECTORY conf/prometheus conf/grafana DESTINATION ${CMAKE_INSTALL_DATADIR}/standpipe)
 install(FILES ${build_src}/standpipe.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${build_src}/standpipe.conf.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)

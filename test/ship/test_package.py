@@ -4,6 +4,7 @@ import re
 import shlex
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -18,8 +19,8 @@ CONFIGURATION = "etc/standpipe/standpipe.conf"
 LATER = "99.0.0"
 # What DynamicUser= would choose.
 SOMEBODY = "61184:61184"
-FILES = ["usr/bin/standpipe", CONFIGURATION, UNIT]
-FILES += [f"usr/share/standpipe/{name}.conf" for name in ("tables", "redis", "postgresql")]
+FILES = ["usr/bin/standpipe", CONFIGURATION, UNIT, "usr/share/standpipe/postgresql-roles.sql"]
+FILES += [f"usr/share/standpipe/{name}.conf" for name in ("tables", "redis", "redis-acl", "postgresql")]
 FILES += ["usr/share/standpipe/prometheus/standpipe.rules.yml", "usr/share/standpipe/grafana/standpipe.json"]
 FILES += ["usr/share/man/man1/standpipe.1", "usr/share/man/man5/standpipe.conf.5", "usr/share/doc/standpipe/copyright"]
 
@@ -74,6 +75,11 @@ def test_the_package_installs_what_it_says_and_dpkg_agrees(machine, release):
     assert {"libuv", "hiredis", "inih", "wslay", "libcbor", "libpq", "openssl", "llhttp"} <= versions.keys()
     assert ("hiredis_ssl" in versions) == (release == "13")
     assert "key" in machine.run("standpipe", "help", "configuration")
+
+
+def test_the_binary_is_hardened(machine, release, state):
+    found = check([Path(__file__).resolve().parents[1] / "hardening" / "check", machine.root / "usr/bin/standpipe"])
+    state(f"binary of Debian {release}", f"{found.count('yes')} properties hold")
 
 
 def exec_start(machine):
