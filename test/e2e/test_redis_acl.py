@@ -1,4 +1,4 @@
-"""standpipe runs under conf/redis-acl.conf, uses every right in it, and has no other."""
+"""standpipe runs under conf/redis-acl.conf and has no other right."""
 import shutil
 
 import pytest
@@ -136,7 +136,7 @@ def look_at_the_stream(setup):
     follower.stop()
 
 
-def test_a_whole_life_uses_every_right_of_the_list_and_no_other(own_setup, own_cluster, redis, folder, start_relay, generated):
+def test_a_whole_life_needs_no_right_that_is_not_in_the_list(own_setup, own_cluster, redis, folder, start_relay, generated):
     setup = own_setup
     with Listener(redis) as listener:
         command(setup, "migrate")
@@ -150,7 +150,7 @@ def test_a_whole_life_uses_every_right_of_the_list_and_no_other(own_setup, own_c
         command(setup, "cursor", "set", "5")
         command(setup, "check-config", "--connect")
     assert redis.refusals() == []
-    assert redis.allowed() ^ listener.used == {"select"}  # for a database that is not 0
+    assert listener.used and listener.used <= redis.allowed()
 
 
 REFUSED = [
