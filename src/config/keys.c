@@ -372,8 +372,9 @@ const struct config_key config_keys[] = {
      .minimum = 0,
      .maximum = MINUTE_MS,
      .unit = "ms",
-     .apply = CONFIG_APPLY_AT_ONCE,
-     .sentence = "A batch that is this old is flushed, full or not."},
+     .apply = CONFIG_APPLY_RECONNECT,
+     .sentence =
+         "A batch that is this old is flushed, full or not; at once while few events come."},
     {.section = "postgres",
      .name = "prepared",
      .type = KEY_CHOICE,

@@ -311,6 +311,7 @@ static void open_sink(struct worker *worker, const struct worker_options *option
         .connections = options->connections,
         .batch_bytes = postgres->batch_bytes,
         .batch_entries = options->config->workers.batch_size * options->config->workers.pipelines,
+        .batch_age_ms = postgres->batch_age_ms,
         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
         .prepared = postgres->prepared != PREPARED_OFF,
     };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "sink/purger.h"
@@ -11,11 +12,19 @@
 
 #include <uv.h>
 
+enum {
+    US_PER_MS = 1000,
+    TIMERS = 2,
+    /* A transaction of this part of what one may hold says that many events come: its fixed price is worth sharing. */
+    LARGE_PART = 8
+};
+
 struct sink {
     struct sink_callbacks callbacks;
     void *owner;
     size_t batch_bytes;
     size_t batch_entries;
+    uint64_t batch_age_us;
     char *object; /* the log's */
     enum sink_state state;
     struct error why;   /* of the state */
@@ -27,8 +36,9 @@ struct sink {
     struct purger *purger;   /* NULL: none, or closed */
     struct writer **writers; /* NULL once closed */
     unsigned writer_count;
-    unsigned open_handles; /* writers, purger and timer */
+    unsigned open_handles; /* writers, purger and timers */
     uv_timer_t timer;      /* the end of draining */
+    uv_timer_t age;        /* when the oldest waiting batch has waited long enough */
 };
 
 /* --- state --- */
@@ -137,15 +147,82 @@ static void take_group(struct sink *sink, struct list *group)
     }
 }
 
+static bool is_full(const struct sink *sink)
+{
+    size_t bytes = 0;
+    size_t entries = 0;
+    LIST_FOREACH (node, &sink->waiting) {
+        const struct sink_batch *batch = LIST_ENTRY(node, struct sink_batch, node);
+        bytes += batch->bytes;
+        entries += batch->count;
+    }
+    return bytes >= sink->batch_bytes || entries >= sink->batch_entries;
+}
+
+static bool is_large_out(const struct sink *sink)
+{
+    for (unsigned i = 0; i < sink->writer_count; i++) {
+        const struct writer *writer = sink->writers[i];
+        if (writer != NULL && writer_is_running(writer) &&
+            writer_entries(writer) * LARGE_PART >= sink->batch_entries) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How much longer the first of the waiting batches may wait for others; 0: it is to go. Beside a large transaction it
+ * costs the server less to join the next than to have one of its own, and the end of that one is near. */
+static uint64_t wait_left_us(const struct sink *sink)
+{
+    const struct sink_batch *oldest =
+        LIST_ENTRY(list_first(&sink->waiting), struct sink_batch, node);
+    uint64_t age_us = clock_monotonic_us() - oldest->submitted_us;
+    if (age_us >= sink->batch_age_us || oldest->is_alone || is_full(sink) || !is_large_out(sink)) {
+        return 0;
+    }
+    return sink->batch_age_us - age_us;
+}
+
+static struct writer *idle_writer(const struct sink *sink)
+{
+    for (unsigned i = 0; i < sink->writer_count; i++) {
+        if (sink->writers[i] != NULL && writer_is_idle(sink->writers[i])) {
+            return sink->writers[i];
+        }
+    }
+    return NULL;
+}
+
+static void dispatch(struct sink *sink);
+
+static void on_age(uv_timer_t *timer)
+{
+    dispatch(timer->data);
+}
+
+/* True where the first of the waiting batches waits on; it is looked at again when its time is over. */
+static bool is_gathering(struct sink *sink)
+{
+    uint64_t left_us = wait_left_us(sink);
+    if (left_us == 0) {
+        return false;
+    }
+    int result = uv_timer_start(&sink->age, on_age, left_us / US_PER_MS + 1, 0);
+    ASSERT(result == 0);
+    return true;
+}
+
 static void dispatch(struct sink *sink)
 {
-    for (unsigned i = 0; i < sink->writer_count && !list_is_empty(&sink->waiting); i++) {
+    while (!sink->is_closing && !list_is_empty(&sink->waiting)) {
+        struct writer *writer = idle_writer(sink);
         struct list group;
-        if (sink->is_closing || sink->writers[i] == NULL || !writer_is_idle(sink->writers[i])) {
-            continue;
+        if (writer == NULL || is_gathering(sink)) {
+            return;
         }
         take_group(sink, &group);
-        writer_give(sink->writers[i], &group);
+        writer_give(writer, &group);
     }
 }
 
@@ -173,6 +250,7 @@ static void on_writer_error(void *owner, const char *sqlstate)
 
 void sink_submit(struct sink *sink, struct sink_batch *batch)
 {
+    batch->submitted_us = clock_monotonic_us();
     list_append(&sink->waiting, &batch->node);
     dispatch(sink); /* while closing it waits for the end, which is told from a close callback */
 }
@@ -212,11 +290,12 @@ static void on_timer_closed(uv_handle_t *handle)
     finish_closing(handle->data);
 }
 
-/* One of writers and purger has closed; the timer goes last. */
+/* One of writers and purger has closed; the timers go last. */
 static void close_last(struct sink *sink)
 {
-    if (sink->open_handles == 2) {
+    if (sink->open_handles == TIMERS + 1) {
         uv_close((uv_handle_t *)&sink->timer, on_timer_closed);
+        uv_close((uv_handle_t *)&sink->age, on_timer_closed);
     }
     finish_closing(sink);
 }
@@ -300,15 +379,19 @@ struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *option
     sink->object = name_object(options->name);
     sink->batch_bytes = options->batch_bytes;
     sink->batch_entries = options->batch_entries;
+    sink->batch_age_us = options->batch_age_ms * US_PER_MS;
     sink->plan = table_plan_create(options->tables);
     sink->state = SINK_CONNECTING;
     list_init(&sink->waiting);
     sink->writer_count = options->connections;
     sink->writers = memory_allocate(options->connections * sizeof(struct writer *));
-    sink->open_handles = options->connections + 1;
+    sink->open_handles = options->connections + TIMERS;
     int result = uv_timer_init(loop, &sink->timer);
     ASSERT(result == 0);
+    result = uv_timer_init(loop, &sink->age);
+    ASSERT(result == 0);
     sink->timer.data = sink;
+    sink->age.data = sink;
     for (unsigned i = 0; i < options->connections; i++) {
         sink->writers[i] = writer_open(loop, options, sink->plan, &writer_callbacks, sink);
     }

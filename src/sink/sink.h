@@ -4,6 +4,10 @@
  *   sink_submit --> [waiting, FIFO] --> a free connection takes as many as fit --> pipeline:
  *   BEGIN, repos, records, typed tables, counts, dead letters, COMMIT --> on_done of each batch
  *
+ * While few events come, a batch goes at once on any free connection. Beside a large transaction the next begins only
+ * with what fills it, or with a batch that has waited for `batch_age_ms`: many events come in few transactions, and few
+ * events cost no wait.
+ *
  * A batch is done only when its transaction has committed with synchronous_commit on. The sink retries
  * an outage with backoff for ever, isolates a bad row (single-row transactions) into
  * standpipe_dead_letters, and waits 30 s between tries where the set-up is wrong: `on_state` says which.
@@ -43,6 +47,8 @@ struct sink_options {
     unsigned connections;
     size_t batch_bytes;   /* a transaction takes batches up to this */
     size_t batch_entries; /* and up to this many entries */
+    uint64_t
+        batch_age_ms; /* how long a batch waits for company beside a large transaction; 0: never */
     uint64_t statement_timeout_ms;
     bool prepared;         /* false behind a transaction pooler */
     bool keeps_no_letters; /* a retry of dead letters: what is dead again is only counted */
@@ -71,7 +77,8 @@ struct sink_outcome {
 };
 
 struct sink_batch {
-    struct list node; /* private */
+    struct list node;      /* private */
+    uint64_t submitted_us; /* private */
     const struct entry *entries;
     size_t count;
     size_t bytes;

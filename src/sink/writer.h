@@ -39,6 +39,10 @@ struct writer *writer_open(struct uv_loop_s *loop, const struct sink_options *op
                            void *owner);
 enum sink_state writer_state(const struct writer *writer);
 bool writer_is_idle(const struct writer *writer);
+/* A transaction is out. */
+bool writer_is_running(const struct writer *writer);
+/* Of its batches. */
+size_t writer_entries(const struct writer *writer);
 bool writer_has_batches(const struct writer *writer);
 /* Takes all of `batches`; only where it is idle. */
 void writer_give(struct writer *writer, struct list *batches);
