@@ -6,14 +6,13 @@ from contextlib import contextmanager
 
 import psycopg
 
+import limits
 import web
+from latency import latency
 from stage import clean_environment, wait_queued
-from usage import Usage, medians, rss_bytes, slope
+from usage import MEGABYTE, Usage, medians, rss_bytes, slope
 
-MEGABYTE = 1_000_000
 IDLE_SECONDS = 15
-LATENCY_SECONDS = 15
-LATENCY_RATE = 500
 WARM_SECONDS = 5
 HTTP_RATE = 1000  # events a second of `http-steady`: three times the average of the network
 FULL_BACKLOG = 50_000  # of `http`: reached while it warms up, from when on the windows are alike
@@ -35,27 +34,25 @@ def figures(events, seconds, usage, daemon):
     }
 
 
-def decode(stage, arguments):
+def decode_once(stage, arguments):
     path = stage.frames(arguments.events)
+    before, started = os.times(), time.monotonic()
+    with open(os.devnull, "wb") as null:
+        command = [stage.standpipe, "decode", path]
+        subprocess.run(command, check=True, stdout=null, env=clean_environment())
+    seconds, after = time.monotonic() - started, os.times()
+    cpu = after.children_user + after.children_system
+    cpu -= before.children_user + before.children_system
+    return {
+        "events": arguments.events,
+        "events_per_second": round(arguments.events / seconds),
+        "megabytes_per_second": round(path.stat().st_size / seconds / MEGABYTE),
+        "cpu_us_per_event": round(cpu * 1e6 / arguments.events, 2),
+    }
 
-    def once():
-        before, started = os.times(), time.monotonic()
-        with open(os.devnull, "wb") as null:
-            command = [stage.standpipe, "decode", path]
-            subprocess.run(command, check=True, stdout=null, env=clean_environment())
-        seconds, after = time.monotonic() - started, os.times()
-        cpu = after.children_user + after.children_system
-        cpu -= before.children_user + before.children_system
-        return {
-            "decode": {
-                "events": arguments.events,
-                "events_per_second": round(arguments.events / seconds),
-                "megabytes_per_second": round(path.stat().st_size / seconds / MEGABYTE),
-                "cpu_us_per_event": round(cpu * 1e6 / arguments.events, 2),
-            }
-        }
 
-    yield from repeat(arguments, once).items()
+def decode(stage, arguments):
+    yield from repeat(arguments, lambda: {"decode": decode_once(stage, arguments)}).items()
 
 
 @contextmanager
@@ -85,14 +82,17 @@ def fill(stage, count, settings=()):
 def run_phases(stage, arguments, settings=()):
     """Ingest alone, then the workers alone; the start of the process counts with the latter."""
     count = arguments.events
-    setup, ingest = fill(stage, count, settings)
+    setup, ingest = fill(stage, count, {**arguments.settings, **dict(settings)})
     stage.relay.stop()
+    entries = limits.sample_entries(setup)
+    limits.share(ingest, limits.append_rate(setup, entries))
     started = time.monotonic()
     daemon = setup.run("bench", ingest__mode="never")
     usage = Usage(stage.processes(daemon))
     setup.wait_drained(count, 180)
     sink = figures(count, time.monotonic() - started, usage, daemon)
     assert daemon.terminate() == 0
+    limits.share(sink, limits.upsert_rate(setup, entries))
     return {"ingest": ingest, "sink": sink}
 
 
@@ -120,6 +120,7 @@ def sink(stage, arguments):
 
 
 def run_through(stage, arguments, settings=()):
+    settings = {**arguments.settings, **dict(settings)}
     setup = stage.fresh("--file", stage.frames(arguments.events), settings=settings)
     daemon = setup.run("bench", relay__cursor="oldest")
     started = wait_queued(setup, daemon, 1)
@@ -127,7 +128,7 @@ def run_through(stage, arguments, settings=()):
     setup.wait_drained(arguments.events, 180)
     found = figures(arguments.events, time.monotonic() - started, usage, daemon)
     assert daemon.terminate() == 0
-    return found
+    return limits.share(found, limits.upsert_rate(setup, limits.sample_entries(setup)))
 
 
 def end_to_end(stage, arguments):
@@ -180,31 +181,6 @@ def steady(stage, arguments):
         "rss_slope_second_half": round(slope([row[::2] for row in samples[half:]]) / 1000, 2),
     }
     yield "steady", found
-
-
-# By the server's own commit time of each row; `time` of a generated frame is when it was released.
-LATENCY = """
-SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY late), count(*)
-FROM (SELECT 1000 * extract(epoch FROM pg_xact_commit_timestamp(xmin) - event_time) AS late
-      FROM standpipe_records WHERE indexed_at > %s) AS rows
-"""
-
-
-def latency(stage, arguments):
-    def once():
-        setup = stage.fresh("--generate", 0, "--rate", LATENCY_RATE, "--base-time", 0)
-        daemon = setup.run("bench", relay__cursor="live")
-        wait_queued(setup, daemon, 1)
-        sample(setup, daemon, 2)
-        begin = setup.database.scalar("SELECT now()")
-        sample(setup, daemon, LATENCY_SECONDS // arguments.runs)
-        (quantiles, rows), = setup.database.query(LATENCY, begin)
-        assert daemon.terminate() == 0
-        names = ("p50_ms", "p95_ms", "p99_ms")
-        return {"latency": {**{name: round(value, 1) for name, value in zip(names, quantiles)}, "rows": rows}}
-
-    for name, found in repeat(arguments, once).items():
-        yield name, {"events_per_second": LATENCY_RATE, **found}
 
 
 def idle(stage, _arguments):

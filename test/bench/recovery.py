@@ -9,11 +9,11 @@ import time
 
 import psycopg
 
-from benches import MEGABYTE, backlog
+from benches import backlog
 from harness.process import clean_environment
 from harness.waiting import wait_until
 from stage import wait_queued
-from usage import rss_bytes, slope
+from usage import MEGABYTE, rss_bytes, slope
 
 LEASE = "firehose:events:lease"
 TAKEOVER_RATE = 500

@@ -44,8 +44,9 @@ def program(folder, name):
 class Stage:
     """One bench's services; `fresh()` empties them between runs."""
 
-    def __init__(self):
+    def __init__(self, repos=0):
         folder = build()
+        self.repos = repos
         self.standpipe, self.relay_program = program(folder, "standpipe"), program(folder, "standpipe-relay")
         self.folder = Path(tempfile.mkdtemp(prefix="standpipe-bench-", dir=os.environ.get("TMPDIR")))
         self.folder.chmod(0o755)
@@ -65,7 +66,7 @@ class Stage:
         """A file of generated frames, made once."""
         path = self.folder / f"{count}.bin"
         if not path.exists():
-            command = [self.relay_program, "--generate", count, "--write", path]
+            command = [self.relay_program, "--generate", count, "--repos", self.repos, "--write", path]
             subprocess.run(list(map(str, command)), check=True, env=clean_environment(), capture_output=True)
         return path
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+MEGABYTE = 1_000_000
 
 
 def stat_fields(pid):

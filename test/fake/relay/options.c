@@ -55,6 +55,7 @@ static const struct {
     TEXT("--tls-key", tls_key, "PEM"),
     NUMBER("--rate", rate, 0, 10000000, "frames released a second; 0: as fast as they are read"),
     TEXT("--clock-file", clock_file, "endless: go on here where the last run stopped"),
+    TEXT("--release-log", release_log, "with --rate: when frames were let out, line by line"),
     FLAG("--cursor-inclusive", cursor_inclusive, "start at the cursor, not after it"),
     FLAG("--exit-when-done", exit_when_done, "close and end once a client has had every frame"),
     NUMBER("--ping-interval-ms", ping_interval_ms, 10000, 3600000, "pings to each client"),

@@ -29,6 +29,7 @@ struct options {
     const char *tls_key;
     int64_t rate; /* events a second; 0: as fast as it can */
     const char *clock_file;
+    const char *release_log;
     bool cursor_inclusive;
     bool exit_when_done;
     int64_t ping_interval_ms;

@@ -214,9 +214,7 @@ bool relay_run(struct store *store, const struct options *options, struct error 
     struct relay relay = {.options = options, .store = store};
     list_init(&relay.clients);
     (void)signal(SIGPIPE, SIG_IGN);
-    bool is_served =
-        release_init(&relay.release, store, options->rate, options->clock_file, error) &&
-        serve(&relay, error);
+    bool is_served = release_init(&relay.release, store, options, error) && serve(&relay, error);
     release_deinit(&relay.release);
     SSL_CTX_free(relay.tls);
     return is_served;

@@ -70,12 +70,25 @@ static bool restore(struct release *release, const char *path, struct error *err
     return true;
 }
 
-bool release_init(struct release *release, struct store *store, int64_t rate,
-                  const char *clock_file, struct error *error)
+static bool open_log(struct release *release, const char *path, struct error *error)
 {
-    *release = (struct release){.store = store, .rate = rate};
+    release->log = fopen(path, "we");
+    if (release->log == NULL) {
+        error_set(error, ERROR_USAGE, "%s: cannot be written: %s", path, strerror(errno));
+    }
+    return release->log != NULL;
+}
+
+bool release_init(struct release *release, struct store *store, const struct options *options,
+                  struct error *error)
+{
+    const char *clock_file = options->clock_file;
+    *release = (struct release){.store = store, .rate = options->rate};
     if (clock_file != NULL &&
         (!map_page(release, clock_file, error) || !restore(release, clock_file, error))) {
+        return false;
+    }
+    if (options->release_log != NULL && !open_log(release, options->release_log, error)) {
         return false;
     }
     release->anchor = release->released;
@@ -88,6 +101,9 @@ void release_deinit(struct release *release)
     if (release->page != NULL) {
         (void)munmap(release->page, sizeof(*release->page));
     }
+    if (release->log != NULL) {
+        (void)fclose(release->log); /* a measurement that lost its end is seen by who reads it */
+    }
 }
 
 static void move_to(struct release *release, int64_t released)
@@ -97,6 +113,9 @@ static void move_to(struct release *release, int64_t released)
         released = store_end(release->store);
     }
     store_extend(release->store, released);
+    if (release->log != NULL && released > release->released) {
+        (void)fprintf(release->log, "%lld %lld\n", (long long)released, (long long)clock_wall_us());
+    }
     release->released = released;
     if (release->page != NULL) {
         release->page->released = released;

@@ -1,6 +1,7 @@
 /*
  * Release: how many frames of the store are out, by a clock of so many a second, or all of them.
  * With a clock file an endless history goes on at the next start where this one stopped.
+ * A log has a line each time that the clock lets frames out: "FRAMES_OUT MICROSECONDS_SINCE_1970".
  *
  * Ownership: embedded; borrows the store. Threading: one thread.
  */
@@ -9,8 +10,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/error.h"
+#include "options.h"
 #include "store.h"
 
 struct clock_page;
@@ -22,11 +25,11 @@ struct release {
     int64_t anchor;   /* frames out at anchor_us */
     int64_t released; /* frames out; with rate 0: frames that some client has had */
     struct clock_page *page;
+    FILE *log; /* NULL: none */
 };
 
-/* `clock_file` may be NULL. */
-bool release_init(struct release *release, struct store *store, int64_t rate,
-                  const char *clock_file, struct error *error) __attribute__((warn_unused_result));
+bool release_init(struct release *release, struct store *store, const struct options *options,
+                  struct error *error) __attribute__((warn_unused_result));
 void release_deinit(struct release *release);
 /* Lets the clock's frames out. */
 void release_tick(struct release *release);
