@@ -1,6 +1,8 @@
 #include "atproto/json_scan.h"
 
+#include <endian.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "atproto/utf8.h"
 
@@ -98,6 +100,32 @@ static bool skip_escape(struct json_scan *scan)
     return (c != '\0' && strchr("\"\\/bfnrt", c) != NULL) || fail(scan, "an unknown escape");
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* The high bit of each byte of `word` that is zero; above the first one others may be set as well. */
+static uint64_t zero_bytes(uint64_t word)
+{
+    return (word - EACH(1)) & ~word & EACH(0x80);
+}
+
+/* Up to the first byte that means something inside a string: quote, backslash, control character. Eight at a time
+ * (Bit Twiddling Hacks, "Determine if a word has a byte less than n"): a record is mostly text. */
+static const char *skip_plain(const char *at, const char *end)
+{
+    while (end - at >= 8) {
+        uint64_t word;
+        memcpy(&word, at, sizeof(word));
+        word = le64toh(word); /* the first byte is the lowest */
+        uint64_t found = ((word - EACH(0x20)) & ~word & EACH(0x80)) | zero_bytes(word ^ EACH('"')) |
+                         zero_bytes(word ^ EACH('\\'));
+        if (found != 0) {
+            return at + __builtin_ctzll(found) / BITS;
+        }
+        at += sizeof(word);
+    }
+    return at;
+}
+
 /* Takes a string; `*raw` is what stands between the quotes. */
 static bool take_raw_string(struct json_scan *scan, struct slice *raw, bool *has_escape)
 {
@@ -106,7 +134,7 @@ static bool take_raw_string(struct json_scan *scan, struct slice *raw, bool *has
     }
     const char *start = scan->next;
     *has_escape = false;
-    while (scan->next < scan->end) {
+    while ((scan->next = skip_plain(scan->next, scan->end)) < scan->end) {
         char c = *scan->next++;
         if (c == '"') {
             *raw = slice_of(start, (size_t)(scan->next - 1 - start));

@@ -82,11 +82,37 @@ static void half_a_surrogate_pair_is_refused(void **state)
     arena_deinit(&arena);
 }
 
+/* Wherever it stands among eight bytes at a time, and whatever stands beside it. */
+static void check_byte_at(size_t place, unsigned byte)
+{
+    static const unsigned char beside[] = {' ', '!', '#', '[', ']', 0x7f, 0x80, 0xa2, 0xdc, 0xff};
+    char bytes[26];
+    for (size_t i = 0; i < sizeof(beside); i++) {
+        memset(bytes, beside[i], sizeof(bytes));
+        bytes[0] = '"';
+        bytes[sizeof(bytes) - 1] = '"';
+        bytes[place] = (char)byte;
+        bool is_plain = byte >= 0x20 && byte != '"' && byte != '\\';
+        assert_taken(slice_of(bytes, sizeof(bytes)), is_plain);
+    }
+}
+
+static void every_byte_of_a_string_is_seen_at_every_place(void **state)
+{
+    (void)state;
+    for (size_t place = 1; place < 25; place++) {
+        for (unsigned byte = 0; byte <= UINT8_MAX; byte++) {
+            check_byte_at(place, byte);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_is_taken_and_what_only_looks_like_it_is_not),
         cmocka_unit_test(a_string_is_unescaped_only_where_it_needs_it),
+        cmocka_unit_test(every_byte_of_a_string_is_seen_at_every_place),
         cmocka_unit_test(half_a_surrogate_pair_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
