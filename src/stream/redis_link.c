@@ -8,6 +8,7 @@
 
 #include "base/panic.h"
 #include "stream/redis_tls.h"
+#include "stream/reply_builder.h"
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 #include <uv.h>
@@ -25,8 +26,9 @@ typedef int element_count;
 
 struct redis_link {
     redisAsyncContext *context; /* NULL once hiredis lets go of it */
-    const redisReplyObjectFunctions *original;
-    redisReplyObjectFunctions functions; /* the same with a look at what is expected in front */
+    const redisReplyObjectFunctions *builder;
+    redisReplyObjectFunctions
+        functions; /* the builder's with a look at what is expected in front */
     uv_poll_t poll;
     uv_timer_t deferred; /* ends the link from a clean stack */
     int events;          /* that the poll watches */
@@ -73,7 +75,7 @@ static void *create_string(const redisReadTask *task, char *text, size_t size)
     if (task->type != REDIS_REPLY_ERROR && expecting_link(task) == NULL) {
         return NULL;
     }
-    return link->original->createString(task, text, size);
+    return link->builder->createString(task, text, size);
 }
 
 /* `*1000000000` would make hiredis allocate 8 GB before the first element is there. */
@@ -87,26 +89,26 @@ static void *create_array(const redisReadTask *task, element_count count)
         note_error(link, ERROR_PROTOCOL, "Redis announced an array of more than 1048576 elements");
         return NULL;
     }
-    return link->original->createArray(task, count);
+    return link->builder->createArray(task, count);
 }
 
 static void *create_integer(const redisReadTask *task, long long number)
 {
     struct redis_link *link = expecting_link(task);
-    return link == NULL ? NULL : link->original->createInteger(task, number);
+    return link == NULL ? NULL : link->builder->createInteger(task, number);
 }
 
 static void *create_nil(const redisReadTask *task)
 {
     struct redis_link *link = expecting_link(task);
-    return link == NULL ? NULL : link->original->createNil(task);
+    return link == NULL ? NULL : link->builder->createNil(task);
 }
 
 static void hook_reader(struct redis_link *link)
 {
     redisReader *reader = link->context->c.reader;
-    link->original = reader->fn;
-    link->functions = *reader->fn;
+    link->builder = reply_builder_functions();
+    link->functions = *link->builder;
     link->functions.createString = create_string;
     link->functions.createArray = create_array;
     link->functions.createInteger = create_integer;

@@ -1,9 +1,7 @@
 #include "stream/redis_reply.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/panic.h"
 #include "stream/redis.h"
 #include <hiredis/hiredis.h>
 
@@ -159,24 +157,6 @@ struct position position_before(struct position position)
         return (struct position){.epoch = position.epoch - 1, .sequence = INT64_MAX};
     }
     return position;
-}
-
-struct redisReply *redis_keep_reply(struct redisReply *reply)
-{
-    /* hiredis frees the root after the callback whatever we do (0.14 knows no flag against it): so the
-     * contents move to a root of ours, and a hollow nil is left to free. */
-    struct redisReply *kept = malloc(sizeof(*kept));
-    if (kept == NULL) {
-        PANIC("out of memory");
-    }
-    *kept = *reply;
-    *reply = (struct redisReply){.type = REDIS_REPLY_NIL};
-    return kept;
-}
-
-void redis_free_reply(struct redisReply *reply)
-{
-    freeReplyObject(reply);
 }
 
 void redis_format_head(struct buffer *out, size_t count)

@@ -2,7 +2,9 @@
 #include "fuzz/fuzz.h"
 
 #include "stream/reader_entries.h"
+#include "stream/redis.h"
 #include "stream/redis_reply.h"
+#include "stream/reply_builder.h"
 
 #include <hiredis/hiredis.h>
 
@@ -17,11 +19,11 @@ typedef size_t element_count;
 typedef int element_count;
 #endif
 
-static const redisReplyObjectFunctions *original;
+static const redisReplyObjectFunctions *builder;
 
 static void *create_array(const redisReadTask *task, element_count count)
 {
-    return (size_t)count > ELEMENTS_MAX ? NULL : original->createArray(task, count);
+    return (size_t)count > ELEMENTS_MAX ? NULL : builder->createArray(task, count);
 }
 
 static void look(const struct redisReply *reply)
@@ -49,14 +51,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     redisReader *reader = redisReaderCreate();
     void *reply = NULL;
-    original = reader->fn;
-    redisReplyObjectFunctions limited = *original;
+    builder = reply_builder_functions();
+    redisReplyObjectFunctions limited = *builder;
     limited.createArray = create_array;
     reader->fn = &limited;
     (void)redisReaderFeed(reader, (const char *)data, size);
     while (redisReaderGetReply(reader, &reply) == REDIS_OK && reply != NULL) {
         look(reply);
-        freeReplyObject(reply);
+        redis_free_reply(reply);
         reply = NULL;
     }
     redisReaderFree(reader);

@@ -10,20 +10,35 @@
 #include "stream/reader_entries.h"
 #include "stream/redis.h"
 #include "stream/redis_reply.h"
+#include "stream/reply_builder.h"
 #include "stream/scripts.h"
 #include "stream/writer_batch.h"
 #include <hiredis/hiredis.h>
 
-static struct redisReply *parse(const char *text)
+/* A reader with the functions of ours, as redis_link.c makes one. */
+static redisReader *create_reader(void)
 {
+    static redisReplyObjectFunctions functions;
+    functions = *reply_builder_functions();
     redisReader *reader = redisReaderCreate();
-    void *reply = NULL;
     assert_non_null(reader);
+    reader->fn = &functions;
+    return reader;
+}
+
+static struct redisReply *parse_by(redisReader *reader, const char *text)
+{
+    void *reply = NULL;
     assert_int_equal(redisReaderFeed(reader, text, strlen(text)), REDIS_OK);
     assert_int_equal(redisReaderGetReply(reader, &reply), REDIS_OK);
     assert_non_null(reply);
     redisReaderFree(reader);
     return reply;
+}
+
+static struct redisReply *parse(const char *text)
+{
+    return parse_by(create_reader(), text);
 }
 
 static void a_command_is_formatted_as_resp_with_its_bytes_untouched(void **state)
@@ -97,7 +112,7 @@ static void looks_into_a_reply_of_another_form_give_the_empty_value(void **state
     assert_null(reply_element(reply, 4));
     assert_null(reply_element(reply_element(reply, 0), 0));
     assert_int_equal(reply_text(reply).size, 0);
-    freeReplyObject(reply);
+    redis_free_reply(reply);
 }
 
 static void an_error_is_known_by_its_word_also_inside_a_script_s_message(void **state)
@@ -116,9 +131,65 @@ static void an_error_is_known_by_its_word_also_inside_a_script_s_message(void **
     assert_int_equal(error.kind, ERROR_UNREACHABLE);
     reply_error(other, &error);
     assert_int_equal(error.kind, ERROR_REFUSED);
-    freeReplyObject(plain);
-    freeReplyObject(wrapped);
-    freeReplyObject(other);
+    redis_free_reply(plain);
+    redis_free_reply(wrapped);
+    redis_free_reply(other);
+}
+
+static void check_same(const struct redisReply *ours, const struct redisReply *theirs)
+{
+    assert_non_null(ours);
+    assert_int_equal(ours->type, theirs->type);
+    assert_int_equal(ours->integer, theirs->integer);
+    assert_int_equal(ours->len, theirs->len);
+    assert_int_equal(ours->elements, theirs->elements);
+    if (theirs->str != NULL) {
+        assert_memory_equal(ours->str, theirs->str, theirs->len + 1); /* with its zero byte */
+    }
+    for (size_t i = 0; i < theirs->elements; i++) {
+        check_same(ours->element[i], theirs->element[i]);
+    }
+}
+
+static void a_reply_is_built_as_hiredis_would_build_it(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "+OK\r\n",
+        "-ERR no\r\n",
+        ":-9223372036854775808\r\n",
+        "$0\r\n\r\n",
+        "$5\r\na\r\nbc\r\n",
+        "$-1\r\n",
+        "*-1\r\n",
+        "*0\r\n",
+        "*3\r\n$-1\r\n*-1\r\n*0\r\n",
+        "*2\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\na\r\n$-1\r\n*2\r\n$3\r\n1-2\r\n*-1\r\n",
+        "*4\r\n+QUEUED\r\n-ERR\r\n:7\r\n*1\r\n*1\r\n*1\r\n$1\r\nx\r\n",
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct redisReply *ours = parse(texts[i]);
+        struct redisReply *theirs = parse_by(redisReaderCreate(), texts[i]);
+        check_same(ours, theirs);
+        freeReplyObject(theirs);
+        struct redisReply *kept = redis_keep_reply(ours);
+        assert_true(reply_is_nil(ours));
+        redis_free_reply(ours);
+        redis_free_reply(kept);
+    }
+}
+
+/* Sanitizers see what is left of it. */
+static void a_reply_that_never_ends_goes_with_its_reader(void **state)
+{
+    (void)state;
+    static const char text[] = "*3\r\n$3\r\nabc\r\n*2\r\n$-1\r\n:1\r\n$9\r\ncut";
+    redisReader *reader = create_reader();
+    void *reply = NULL;
+    assert_int_equal(redisReaderFeed(reader, text, sizeof(text) - 1), REDIS_OK);
+    assert_int_equal(redisReaderGetReply(reader, &reply), REDIS_OK);
+    assert_null(reply);
+    redisReaderFree(reader);
 }
 
 static void a_kept_reply_leaves_hiredis_nothing_to_free(void **state)
@@ -126,7 +197,7 @@ static void a_kept_reply_leaves_hiredis_nothing_to_free(void **state)
     (void)state;
     struct redisReply *reply = parse("*2\r\n$1\r\na\r\n*1\r\n$1\r\nb\r\n");
     struct redisReply *kept = redis_keep_reply(reply);
-    freeReplyObject(reply); /* as hiredis does after the callback */
+    reply_builder_functions()->freeObject(reply); /* as hiredis does after the callback */
     assert_true(slice_equals(reply_text(reply_element(reply_element(kept, 1), 0)), SLICE("b")));
     redis_free_reply(kept);
 }
@@ -203,8 +274,8 @@ static void entries_of_every_form_are_told_apart(void **state)
     reader_entries_parse(&entries, NULL);
     assert_int_equal(entries.count, 0);
     reader_entries_deinit(&entries);
-    freeReplyObject(pending);
-    freeReplyObject(reply);
+    redis_free_reply(pending);
+    redis_free_reply(reply);
 }
 
 int main(void)
@@ -215,6 +286,8 @@ int main(void)
         cmocka_unit_test(the_position_before_a_position_steps_back_over_the_epoch),
         cmocka_unit_test(looks_into_a_reply_of_another_form_give_the_empty_value),
         cmocka_unit_test(an_error_is_known_by_its_word_also_inside_a_script_s_message),
+        cmocka_unit_test(a_reply_is_built_as_hiredis_would_build_it),
+        cmocka_unit_test(a_reply_that_never_ends_goes_with_its_reader),
         cmocka_unit_test(a_kept_reply_leaves_hiredis_nothing_to_free),
         cmocka_unit_test(each_script_has_the_sha1_that_redis_names_it_by),
         cmocka_unit_test(a_batch_announces_exactly_the_arguments_that_it_carries),
