@@ -7,6 +7,7 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "stream/batch_size.h"
 #include "stream/reader_commands.h"
 #include "stream/reader_entries.h"
 #include "stream/redis_reply.h"
@@ -19,17 +20,15 @@ enum {
     HEARTBEATS_PER_IDLE = 3, /* so that one may be lost before anyone claims */
     HEARTBEAT_MIN_MS = 20,
     HEARTBEAT_LIMIT = 10000,
-    EXPECTED_ENTRY_BYTES = 2500,
-    AVERAGE_WEIGHT = 8, /* of what was known of the entries' size, against one new batch */
     OBJECT_SIZE = 96
 };
 
 /* Where the batch is; the state of reading follows from it and from what is due. */
 enum batch_place {
     BATCH_NONE,
-    BATCH_HELD,          /* read; paused, or its delivery counts are asked for */
-    BATCH_OUT,           /* with the owner */
-    BATCH_ACKNOWLEDGING, /* XACK is due or in flight */
+    BATCH_HELD, /* read; paused, or its delivery counts are asked for */
+    BATCH_OUT,  /* with the owner */
+    BATCH_DONE, /* its XACK waits for the one before */
 };
 
 struct stream_reader {
@@ -47,6 +46,7 @@ struct stream_reader {
     struct redisReply *reply; /* under the entries */
     struct reader_entries entries;
     bool is_claimed;
+    struct stream_verdict verdict;                    /* on a batch that is done */
     struct script_call acknowledge, heartbeat, side;  /* side: group, leave */
     char first_id[OBJECT_SIZE], last_id[OBJECT_SIZE]; /* of the batch, for the heartbeat */
 
@@ -54,10 +54,11 @@ struct stream_reader {
     unsigned open_timers;
     struct backoff backoff;
     struct log_limit error_limit;
-    size_t average_bytes;
+    struct batch_size size;
     struct buffer claim_cursor;
-    bool is_busy;      /* a read, claim, group or leave is in flight */
-    bool owns_pending; /* our own pending entries are to be read first */
+    bool is_busy;          /* a read, claim, group or leave is in flight */
+    bool is_acknowledging; /* `acknowledge` has an XACK, due or in flight */
+    bool owns_pending;     /* our own pending entries are to be read first */
     bool claim_due, group_due;
     bool is_paused, is_closing, is_released, has_left, is_finished;
 };
@@ -240,15 +241,6 @@ static bool ask_deliveries(struct stream_reader *reader)
     return send_command(reader, on_deliveries);
 }
 
-/* Rises at once, falls slowly: one batch of big entries is enough to ask for fewer. */
-static void note_size(struct stream_reader *reader)
-{
-    size_t batch_average = reader->entries.bytes / reader->entries.count;
-    size_t smoothed =
-        (reader->average_bytes * (AVERAGE_WEIGHT - 1) + batch_average) / AVERAGE_WEIGHT;
-    reader->average_bytes = batch_average > smoothed ? batch_average : smoothed;
-}
-
 /* Takes over the reply that `list` of entries lies in. */
 static void take_entries(struct stream_reader *reader, struct redisReply *reply,
                          const struct redisReply *list, bool is_claimed)
@@ -263,7 +255,7 @@ static void take_entries(struct stream_reader *reader, struct redisReply *reply,
     }
     reader->place = BATCH_HELD;
     reader->is_claimed = is_claimed;
-    note_size(reader);
+    batch_size_note(&reader->size, reader->entries.bytes, reader->entries.count);
     start_heartbeat(reader);
     if (!is_claimed) {
         hold_or_deliver(reader); /* fresh: never delivered before */
@@ -273,13 +265,6 @@ static void take_entries(struct stream_reader *reader, struct redisReply *reply,
 }
 
 /* -- reading -- */
-
-static size_t entries_to_ask(const struct stream_reader *reader)
-{
-    size_t fitting = reader->options.batch_bytes / (reader->average_bytes + 1);
-    size_t count = fitting < reader->options.batch_size ? fitting : reader->options.batch_size;
-    return count > 0 ? count : 1;
-}
 
 static void on_read_reply(void *owner, struct redisReply *reply)
 {
@@ -299,7 +284,7 @@ static void on_read_reply(void *owner, struct redisReply *reply)
 
 static void send_read(struct stream_reader *reader)
 {
-    size_t count = entries_to_ask(reader);
+    size_t count = batch_size_ask(&reader->size);
     if (reader->owns_pending) {
         reader_format_read_own(&reader->command, &reader->names, count);
     } else {
@@ -333,7 +318,7 @@ static void on_claim_reply(void *owner, struct redisReply *reply)
 static void send_claim(struct stream_reader *reader)
 {
     reader_format_claim(&reader->command, &reader->names, reader->options.claim_min_idle_ms,
-                        buffer_slice(&reader->claim_cursor), entries_to_ask(reader));
+                        buffer_slice(&reader->claim_cursor), batch_size_ask(&reader->size));
     (void)send_command(reader, on_claim_reply);
 }
 
@@ -372,7 +357,7 @@ static void send_group(struct stream_reader *reader)
 static void on_acknowledge_reply(void *owner, struct redisReply *reply)
 {
     struct stream_reader *reader = owner;
-    if (reader->place != BATCH_ACKNOWLEDGING || reply == NULL) {
+    if (!reader->is_acknowledging || reply == NULL) {
         proceed(reader); /* a lost one goes out again: XACK twice takes nothing the second time */
         return;
     }
@@ -381,25 +366,32 @@ static void on_acknowledge_reply(void *owner, struct redisReply *reply)
         return;
     }
     backoff_reset(&reader->backoff);
-    drop_batch(reader);
+    reader->is_acknowledging = false;
     reader->callbacks.on_acknowledged(reader->owner, (uint32_t)reply_number(reply));
     proceed(reader);
+}
+
+/* From here on nobody needs the batch: the call has its IDs. */
+static void begin_acknowledging(struct stream_reader *reader)
+{
+    reader_format_acknowledge(&reader->acknowledge, &reader->names, reader->ledger_key,
+                              &reader->entries, &reader->verdict);
+    reader->is_acknowledging = true;
+    drop_batch(reader);
 }
 
 void stream_reader_acknowledge(struct stream_reader *reader, const struct stream_verdict *verdict)
 {
     ASSERT(reader->place == BATCH_OUT);
-    reader_format_acknowledge(&reader->acknowledge, &reader->names, reader->ledger_key,
-                              &reader->entries, verdict);
-    reader->place = BATCH_ACKNOWLEDGING;
-    redis_free_reply(reader->reply);
-    reader->reply = NULL;
+    reader->verdict = *verdict;
+    reader->place = BATCH_DONE;
     proceed(reader);
 }
 
 void stream_reader_release(struct stream_reader *reader)
 {
     reader->is_released = true;
+    reader->is_acknowledging = false;
     drop_batch(reader);
     proceed(reader);
 }
@@ -484,6 +476,15 @@ void stream_reader_close(struct stream_reader *reader)
 
 /* -- the decision -- */
 
+/* What is new may be asked for right behind an XACK: Redis takes them in order, and the batch after this one costs no
+ * round trip of its own. All else waits until it is done, above all our own pending entries, which it takes away. */
+static bool may_read(const struct stream_reader *reader)
+{
+    bool is_new = !reader->group_due && !reader->owns_pending && !reader->claim_due;
+    bool is_stopped = reader->is_closing || reader->is_paused || reader->is_released;
+    return !is_stopped && (!reader->is_acknowledging || (is_new && reader->acknowledge.is_sent));
+}
+
 static void read_next(struct stream_reader *reader)
 {
     if (reader->group_due) {
@@ -500,20 +501,20 @@ static void proceed(struct stream_reader *reader)
     if (reader->is_finished) {
         return;
     }
+    if (reader->place == BATCH_DONE && !reader->is_acknowledging && !reader->acknowledge.is_sent) {
+        begin_acknowledging(reader);
+    }
     bool can_send = redis_is_ready(reader->redis) && !reader->is_busy &&
                     !uv_is_active((uv_handle_t *)&reader->retry);
-    if (reader->place == BATCH_ACKNOWLEDGING) {
-        if (can_send && !reader->acknowledge.is_sent) {
-            script_call_send(&reader->acknowledge, reader->redis, on_acknowledge_reply, reader);
-        }
-        return;
+    if (reader->is_acknowledging && can_send && !reader->acknowledge.is_sent) {
+        script_call_send(&reader->acknowledge, reader->redis, on_acknowledge_reply, reader);
     }
     if (reader->place != BATCH_NONE || reader->is_busy) {
         return;
     }
-    if (reader->is_closing) {
+    if (reader->is_closing && !reader->is_acknowledging) {
         leave(reader);
-    } else if (can_send && !reader->is_paused && !reader->is_released) {
+    } else if (can_send && may_read(reader)) {
         read_next(reader);
     }
 }
@@ -585,7 +586,7 @@ struct stream_reader *stream_reader_open(struct uv_loop_s *loop,
     (void)snprintf(reader->object, sizeof(reader->object), "stream_reader[%s]", options->consumer);
     reader->callbacks = *callbacks;
     reader->owner = owner;
-    reader->average_bytes = EXPECTED_ENTRY_BYTES;
+    reader->size = batch_size_of(options->batch_size, options->batch_bytes);
     reader->backoff = (struct backoff){.base_ms = RETRY_BASE_MS, .limit_ms = RETRY_LIMIT_MS};
     init_timer(reader, loop, &reader->retry);
     init_timer(reader, loop, &reader->claim);

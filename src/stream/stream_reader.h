@@ -3,7 +3,7 @@
  *
  *   XREADGROUP (own pending first, then the claimed, then new) --> on_batch --> acknowledge --> next
  *
- * One batch is out at a time; reading goes on when it is acknowledged or released. While a batch is
+ * One batch is out at a time; reading goes on when it is acknowledged or released, right behind its XACK. While a batch is
  * out, a heartbeat (XCLAIM JUSTID in a script that checks the owner, docs/delivery.md) keeps it ours.
  *
  *   CONNECTING -> OWN_PENDING -> READING <-> WAITING (batch out) ; close -> CLOSED
