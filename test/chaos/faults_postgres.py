@@ -109,10 +109,7 @@ class AsynchronousCommit(Immediate):
         return f"{self.thrown} sessions began under it" if self.thrown and super().proof() else None
 
 
-RESTORED = "PostgreSQL is restored from a backup"
-
-
-@fault(RESTORED, "postgres", seconds=(0, 2))
+@fault("PostgreSQL is restored from a backup", "postgres", seconds=(0, 2))
 class Restore(Immediate):
     """A backup is taken while it works; some seconds later that is all that is left."""
 
