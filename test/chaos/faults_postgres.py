@@ -24,9 +24,10 @@ class PostgresFault(Fault):
         return self.world.cluster
 
     def connect(self):
-        """Right after a crash it may still recover, or have no slot."""
+        """Right after a crash it may still recover, or have no slot. What a fault changes back has to outlive the next crash,
+        also while the role's commits are asynchronous."""
         wait_until(self.cluster.answers, "PostgreSQL answers", 30)
-        return psycopg.connect(self.cluster.conninfo(), autocommit=True)
+        return psycopg.connect(self.cluster.conninfo(), autocommit=True, options="-c synchronous_commit=on")
 
     def execute(self, sql):
         with self.connect() as connection:
@@ -147,7 +148,10 @@ class Freeze(PostgresFault):
     def begin(self):
         self.pids = self.world.postgres_pids()
         for pid in self.pids:
-            os.kill(pid, signal.SIGSTOP)
+            try:
+                os.kill(pid, signal.SIGSTOP)
+            except ProcessLookupError:
+                pass  # a background worker has ended meanwhile
 
     def end(self):
         for pid in self.pids:
