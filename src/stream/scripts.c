@@ -131,7 +131,8 @@ static const char find_text[] =
  * stream and group since it was found missing: nothing was generated in either case.
  */
 static const char begin_text[] = LUA_LAST_ID LUA_CREATE_GROUP LUA_COMPARE
-    "local meta = redis.call('HMGET', KEYS[2], 'host', 'epoch', 'queued', 'batch')\n"
+    "local meta = redis.call('HMGET', KEYS[2], 'host', 'epoch', 'queued', 'batch', "
+    "'postgres_started')\n"
     "local last = last_id(KEYS[1])\n"
     "if meta[4] == ARGV[1] and last then return {1} end\n"
     "local function generated(id) return id and id ~= '' and id ~= '0-0' and id or false end\n"
@@ -150,9 +151,11 @@ static const char begin_text[] = LUA_LAST_ID LUA_CREATE_GROUP LUA_COMPARE
     "end\n"
     "local refused = create_group(KEYS[1], ARGV[9])\n"
     "if refused then return refused end\n"
+    "if ARGV[10] ~= '' and not meta[5] then\n"
+    "  redis.call('HSET', KEYS[2], 'postgres_started', ARGV[10])\n"
+    "end\n"
     "redis.call('HSET', KEYS[2], 'host', ARGV[6], 'epoch', ARGV[7], 'queued', ARGV[8],\n"
     "           'batch', ARGV[1])\n"
-    "if ARGV[10] ~= '' then redis.call('HSETNX', KEYS[2], 'postgres_started', ARGV[10]) end\n"
     "if known ~= ARGV[7] then redis.call('HDEL', KEYS[2], 'refetch') end\n"
     "if redis.call('XLEN', KEYS[1]) == 0 then\n"
     "  redis.call('HSET', KEYS[2], 'filled_from', ARGV[7] .. '-' .. ARGV[8])\n"
