@@ -70,6 +70,7 @@ check() {
     local status=0 files file
     install_packages build test check
     configure RelWithDebInfo "$ROOT/build/test" -DSTANDPIPE_SANITIZE=OFF -DSTANDPIPE_TESTS=ON
+    build "$ROOT/build/test" # some sources are made
     cd "$ROOT"
     mapfile -t files < <(c_files "${1:-}")
     if [ "${#files[@]}" -gt 0 ]; then
