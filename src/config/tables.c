@@ -84,7 +84,7 @@ static int compare_names(const void *left, const void *right)
 
 void tables_describe(const struct table *table, struct buffer *out)
 {
-    const struct table_column *sorted[TABLE_COLUMNS_MAX];
+    const struct table_column *sorted[TABLE_COLUMNS_MAX] = {NULL};
     for (size_t i = 0; i < table->column_count; i++) {
         sorted[i] = &table->columns[i];
     }

@@ -54,11 +54,11 @@ static void append_fraction(struct buffer *out, uint64_t figure, uint64_t per_un
         return;
     }
     buffer_append_byte(out, '.');
-    while (part > 0) {
-        per_unit /= 10;
+    do {
+        part *= 10;
         buffer_append_byte(out, (char)('0' + part / per_unit));
         part %= per_unit;
-    }
+    } while (part != 0);
 }
 
 static bool is_left_out(const struct metric *metric, const void *figure)

@@ -35,7 +35,7 @@ void sequence_connected(struct sequence *sequence, bool is_live, int64_t now_us)
 
 static int64_t median(const int64_t *times)
 {
-    int64_t sorted[SEQUENCE_WINDOW];
+    int64_t sorted[SEQUENCE_WINDOW] = {0};
     for (int i = 0; i < SEQUENCE_WINDOW; i++) {
         int at = i;
         for (; at > 0 && sorted[at - 1] > times[i]; at--) {

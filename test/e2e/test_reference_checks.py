@@ -54,7 +54,8 @@ def test_a_run_that_keeps_up_has_nothing_waiting(setup, start_relay, generated):
     assert redis_cli(setup, "XPENDING firehose:events firehose-processors")[0] == "0"
     assert redis_cli(setup, "XLEN firehose:dead-letters") == ["0"]
     wait_until(lambda: member(daemon, "streamLength") == length, "a look at the whole stream", 30, [daemon.process])
-    assert member(daemon, "queueDepth") == member(daemon, "deadLetterLength") == 0
+    wait_until(lambda: member(daemon, "queueDepth") == 0, "a look at an empty queue", 30, [daemon.process])
+    assert member(daemon, "deadLetterLength") == 0
     assert daemon.terminate() == 0
     assert "NOGROUP" not in daemon.process.text()
 
