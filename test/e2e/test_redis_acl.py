@@ -106,6 +106,7 @@ def wait_committed(setup, sequence):
 def lose_a_process_and_a_third_of_the_database(setup, cluster, capture):
     """Two ingest by turns; the leader is killed with entries in hand; PostgreSQL comes back as it was before."""
     one = setup.run("one", relay__cursor="oldest", workers__batch_size=20, stream__max_length=1000)
+    one.process.wait_for_line("relay.cursor asks for a replay")  # `two` would begin with what is live
     two = setup.run("two", workers__batch_size=20, stream__max_length=1000).wait_running()
     wait_committed(setup, capture.last_sequence // 5)
     with setup.database.transaction() as holder:
