@@ -138,6 +138,14 @@ def start_relay(relay_program, folder):
 
 
 @pytest.fixture
+def endless_relay(relay_program, folder):
+    """300 generated events a second, for as long as the test lasts."""
+    relay = Relay(relay_program, folder, "--generate", 0, "--rate", 300, "--base-time", 0).start()
+    yield relay
+    relay.stop()
+
+
+@pytest.fixture
 def setup(standpipe, folder, redis, database):
     """Services of one test without a relay; the test sets `setup.relay`."""
     setup = Setup(standpipe, folder, redis, database)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from harness.process import clean_environment, is_sanitized
-from harness.relay import Relay
 from harness.waiting import wait_until
 
 ATTACKER = Path(__file__).resolve().parent / "harness" / "attacker.py"
@@ -17,10 +16,9 @@ HELD = {"slowloris": 400, "flood": 10_000, "pipeline": 20, "oversize": 100, "rea
 
 
 @pytest.fixture
-def daemon(setup, relay_program, folder):
-    setup.relay = Relay(relay_program, folder, "--generate", 0, "--rate", 300, "--base-time", 0).start()
-    yield setup.run(relay__cursor="live").wait_ready()
-    setup.relay.stop()
+def daemon(setup, endless_relay):
+    setup.relay = endless_relay
+    return setup.run(relay__cursor="live").wait_ready()
 
 
 def port_of(daemon):

@@ -89,15 +89,16 @@ def test_a_reload_is_told_with_its_beginning_and_its_end(setup, start_relay, gen
     assert daemon.terminate() == 0
 
 
-def test_a_drain_asks_for_more_time(setup, start_relay, generated, abstract, cluster):
-    setup.relay = start_relay(generated.frames, "--rate", 300)
+def test_a_drain_asks_for_more_time(setup, endless_relay, abstract):
+    setup.relay = endless_relay
     assert setup.command("migrate").returncode == 0
     daemon = start(setup, abstract, relay__cursor="oldest", shutdown__timeout_ms=20000)
     abstract.wait_for("READY", "1", watched=[daemon.process])
     with setup.database.connect() as other:
         other.execute("BEGIN")
         other.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
-        wait_until(lambda: setup.progress()[3] > 0, "entries are pending", 30, [daemon.process])
+        held = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'repos'::regclass"
+        wait_until(lambda: setup.database.scalar(held), "a batch waits for the lock", 30, [daemon.process])
         before = abstract.count("EXTEND_TIMEOUT_USEC")
         daemon.process.send(15)
         abstract.wait_for("EXTEND_TIMEOUT_USEC", more_than=before + 2, watched=[daemon.process])

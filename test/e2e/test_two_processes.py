@@ -4,20 +4,35 @@ import pytest
 
 from handmade import Create, Repo, Sequence, write_frames
 from harness.journal import start_journal, written_twice
+from harness.relay import Relay
 from harness.waiting import wait_until
 
 
-def test_two_processes_and_a_worker_all_write_and_the_result_is_the_same(
-    setup, start_relay, generated
-):
-    setup.relay = start_relay(generated.frames, "--rate", 1000)
+def holders(setup):
+    """The processes whose consumers have entries pending."""
+    if not setup.stream().exists("firehose:events"):
+        return set()
+    consumers = setup.stream().xinfo_consumers("firehose:events", "firehose-processors")
+    return {entry["name"].decode().split("-")[0] for entry in consumers if entry["pending"] > 0}
+
+
+def test_two_processes_and_a_worker_all_write_and_the_result_is_the_same(setup, relay_program, folder, generated):
+    setup.relay = Relay(relay_program, folder, "--file", generated.frames, "--rate", 1000)
     assert setup.command("migrate").returncode == 0
     start_journal(setup.database)
     daemons = [
-        setup.run("one", relay__cursor="oldest"),
-        setup.run("two", relay__cursor="oldest"),
-        setup.run("three", ingest__mode="never"),
+        setup.run("one", relay__cursor="oldest", workers__batch_size=20),
+        setup.run("two", relay__cursor="oldest", workers__batch_size=20),
+        setup.run("three", ingest__mode="never", workers__batch_size=20),
     ]
+    processes = [daemon.process for daemon in daemons]
+    for process in processes:
+        for worker in range(2):
+            process.wait_for_line(f"postgres[worker-{worker}] connected", 30)
+    with psycopg.connect(setup.database.conninfo) as holder:
+        holder.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")  # until each has its share in hand
+        setup.relay.start()
+        wait_until(lambda: len(holders(setup)) == 3, lambda: f"all hold entries ({holders(setup)})", 30, processes)
     setup.wait_drained(generated.last_sequence)
     shares = [daemon.ops_written() for daemon in daemons]
     leaders = ["this process ingests" in daemon.process.text() for daemon in daemons]
@@ -26,6 +41,7 @@ def test_two_processes_and_a_worker_all_write_and_the_result_is_the_same(
     assert leaders.count(True) == 1 and not leaders[2]
     assert generated.differences(setup.database) == []
     assert written_twice(setup.database) == []
+    setup.relay.stop()
 
 
 def test_the_other_ingests_on_when_the_leader_is_killed(setup, start_relay, generated):

@@ -19,6 +19,7 @@ import sys
 import time
 
 HEAD = b"GET /metrics HTTP/1.1\r\nHost: x\r\n"
+PATIENCE_SECONDS = 60
 LONG = b"a" * 20_000
 OVERSIZE = [
     b"GET /" + LONG + b" HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -123,8 +124,13 @@ class Attack:
             except OSError:
                 self.close(client)
 
+    def goes_on(self):
+        """For its time; longer, where a busy machine has not let it open as many as it shall hold."""
+        now = time.monotonic()
+        return now < self.end or (self.figures["opened"] < self.count and now < self.end + PATIENCE_SECONDS)
+
     def run(self):
-        while time.monotonic() < self.end:
+        while self.goes_on():
             self.step()
             time.sleep(0.005)  # an attacker that leaves some of the machine to those it attacks
         return self.figures
