@@ -197,9 +197,10 @@ class Daemon:
         return self
 
     def metrics(self):
-        """name{labels} -> value of the Prometheus page."""
+        """name{labels} -> value of the Prometheus page; empty where it is not served, as with too many connections."""
         found = {}
-        for line in self.get("/metrics")[1].splitlines():
+        status, page = self.get("/metrics")
+        for line in page.splitlines() if status == 200 else []:
             if line and not line.startswith("#"):
                 name, _, value = line.rpartition(" ")
                 found[name] = float(value)
