@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 enum {
-    ACKNOWLEDGE_KEYS = 3,
-    ACKNOWLEDGE_FIXED = 9,
+    ACKNOWLEDGE_KEYS = 4,
+    ACKNOWLEDGE_FIXED = 10,
     NUMBER_SIZE = 24
 };
 
@@ -103,11 +103,12 @@ void reader_format_forget(struct buffer *out, const struct reader_names *names,
 }
 
 void reader_format_acknowledge(struct script_call *call, const struct reader_names *names,
-                               const char *ledger_key, const struct reader_entries *entries,
+                               const struct reader_entries *entries, int64_t rewinds,
                                const struct stream_verdict *verdict)
 {
     const struct slice keys[ACKNOWLEDGE_KEYS] = {
-        slice_from_string(names->key), slice_from_string(ledger_key), SLICE("cluster:metrics")};
+        slice_from_string(names->key), slice_from_string(names->ledger_key),
+        SLICE("cluster:metrics"), slice_from_string(names->meta_key)};
     script_call_begin(call, SCRIPT_ACKNOWLEDGE, keys, ACKNOWLEDGE_KEYS,
                       ACKNOWLEDGE_FIXED + entries->count);
     script_call_argument(call, slice_from_string(names->group));
@@ -119,6 +120,7 @@ void reader_format_acknowledge(struct script_call *call, const struct reader_nam
     script_call_number(call, verdict->commits);
     script_call_number(call, verdict->identities);
     script_call_number(call, verdict->accounts);
+    script_call_number(call, rewinds);
     for (size_t i = 0; i < entries->count; i++) {
         script_call_argument(call, entries->ids[i]);
     }

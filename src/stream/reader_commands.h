@@ -15,7 +15,7 @@
 #include "stream/stream_reader.h"
 
 struct reader_names {
-    const char *key, *group, *consumer;
+    const char *key, *group, *consumer, *ledger_key, *meta_key;
 };
 
 /* XREADGROUP of what is pending on us, from the first on; or BLOCK for what is new. */
@@ -31,9 +31,9 @@ void reader_format_deliveries(struct buffer *out, const struct reader_names *nam
 /* XACK of the entries that are gone. */
 void reader_format_forget(struct buffer *out, const struct reader_names *names,
                           const struct reader_entries *entries);
-/* The call of the acknowledge script for all items. */
+/* The call of the acknowledge script for all items, which were read when the group had been set back `rewinds` times. */
 void reader_format_acknowledge(struct script_call *call, const struct reader_names *names,
-                               const char *ledger_key, const struct reader_entries *entries,
+                               const struct reader_entries *entries, int64_t rewinds,
                                const struct stream_verdict *verdict);
 
 #endif

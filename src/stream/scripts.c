@@ -218,29 +218,36 @@ static const char append_text[] = LUA_LAST_ID
 
 /*
  * group: creates it from the first retained entry on.
- *   KEYS stream   ARGV group   ->  1 created, 0 it was there
+ *   KEYS stream, meta   ARGV group   ->  {1 created | 0 it was there, `rewinds`}
  */
 static const char group_text[] =
     LUA_CREATE_GROUP "local refused, is_new = create_group(KEYS[1], ARGV[1])\n"
                      "if refused then return refused end\n"
-                     "return is_new and 1 or 0\n";
+                     "local rewinds = redis.call('HGET', KEYS[2], 'rewinds')\n"
+                     "return {is_new and 1 or 0, tonumber(rewinds or 0)}\n";
 
 /*
  * acknowledge: XACK, then the counters, only for what XACK really took (docs/delivery.md).
- *   KEYS stream, ledger, metrics
+ *   KEYS stream, ledger, metrics, meta
  *   ARGV 1 group, 2 dead entries, 3 written, 4 unchanged, 5 skipped, 6 dead ops,
- *        7 commits, 8 identities, 9 accounts, then the IDs     ->  taken
+ *        7 commits, 8 identities, 9 accounts, 10 `rewinds` when the batch was read, then the IDs
+ *   ->  {taken | -1 the group was set back since, `rewinds`}
+ * What was written before the group was set back may have gone with the PostgreSQL that held it, and the same IDs may be
+ * pending on somebody else by now: such a call takes nothing.
  * XACK is first and alone: it passes while Redis is full, and what follows a write passes too
  * (docs/delivery.md). A counter of a wrong type must not undo it: pcall. Where another consumer had taken
  * part of the batch, nobody can tell which: the counters get their share.
  */
 static const char acknowledge_text[] =
-    "local taken, count = 0, #ARGV - 9\n"
-    "for from = 10, #ARGV, 1000 do\n"
+    "local rewinds = redis.call('HGET', KEYS[4], 'rewinds') or '0'\n"
+    "if rewinds ~= ARGV[10] then return {-1, tonumber(rewinds)} end\n"
+    "local taken, count = 0, #ARGV - 10\n"
+    "for from = 11, #ARGV, 1000 do\n"
     "  taken = taken + redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, from,\n"
     "                             math.min(from + 999, #ARGV)))\n"
     "end\n"
-    "if taken == 0 then return 0 end\n"
+    "local answer = {taken, tonumber(rewinds)}\n"
+    "if taken == 0 then return answer end\n"
     "local function share(i) return math.floor(tonumber(ARGV[i]) * taken / count) end\n"
     "local function add(key, name, by)\n"
     "  if by > 0 then redis.pcall('HINCRBY', key, name, by) end\n"
@@ -255,7 +262,7 @@ static const char acknowledge_text[] =
     "add(KEYS[3], '#commit', share(7))\n"
     "add(KEYS[3], '#identity', share(8))\n"
     "add(KEYS[3], '#account', share(9))\n"
-    "return taken\n";
+    "return answer\n";
 
 /*
  * heartbeat: the batch stays ours, only as far as it still is (docs/delivery.md: unchecked it steals back).

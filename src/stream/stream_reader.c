@@ -34,7 +34,7 @@ enum batch_place {
 struct stream_reader {
     struct redis *redis; /* NULL once closed */
     struct stream_keys keys;
-    char *consumer, *ledger_key;
+    char *consumer, *ledger_key, *meta_key;
     struct reader_names names; /* of the above */
     struct buffer command;     /* the one that is being formatted */
     char object[OBJECT_SIZE];
@@ -46,7 +46,9 @@ struct stream_reader {
     struct redisReply *reply; /* under the entries */
     struct reader_entries entries;
     bool is_claimed;
-    struct stream_verdict verdict;                    /* on a batch that is done */
+    int64_t rewinds;               /* of the group, as last heard */
+    int64_t batch_rewinds;         /* as it was when the batch was read, or before */
+    struct stream_verdict verdict; /* on a batch that is done */
     struct script_call acknowledge, heartbeat, side;  /* side: group, leave */
     char first_id[OBJECT_SIZE], last_id[OBJECT_SIZE]; /* of the batch, for the heartbeat */
 
@@ -59,6 +61,7 @@ struct stream_reader {
     bool is_busy;          /* a read, claim, group or leave is in flight */
     bool is_acknowledging; /* `acknowledge` has an XACK, due or in flight */
     bool owns_pending;     /* our own pending entries are to be read first */
+    bool reads_own;        /* what is in flight is a read of those */
     bool claim_due, group_due;
     bool is_paused, is_closing, is_released, has_left, is_finished;
 };
@@ -255,6 +258,7 @@ static void take_entries(struct stream_reader *reader, struct redisReply *reply,
     }
     reader->place = BATCH_HELD;
     reader->is_claimed = is_claimed;
+    reader->batch_rewinds = reader->rewinds;
     batch_size_note(&reader->size, reader->entries.bytes, reader->entries.count);
     start_heartbeat(reader);
     if (!is_claimed) {
@@ -269,12 +273,14 @@ static void take_entries(struct stream_reader *reader, struct redisReply *reply,
 static void on_read_reply(void *owner, struct redisReply *reply)
 {
     struct stream_reader *reader = owner;
-    bool was_own = reader->owns_pending;
+    bool was_own = reader->reads_own;
     reader->is_busy = false;
     if (reply != NULL && !is_refused(reader, reply)) {
         backoff_reset(&reader->backoff);
         const struct redisReply *list = reply_element(reply_element(reply, 0), 1);
-        reader->owns_pending = was_own && reply_count(list) > 0;
+        if (was_own) {
+            reader->owns_pending = reply_count(list) > 0;
+        }
         if (reply_count(list) > 0) {
             take_entries(reader, reply, list, was_own);
         }
@@ -285,7 +291,8 @@ static void on_read_reply(void *owner, struct redisReply *reply)
 static void send_read(struct stream_reader *reader)
 {
     size_t count = batch_size_ask(&reader->size);
-    if (reader->owns_pending) {
+    reader->reads_own = reader->owns_pending;
+    if (reader->reads_own) {
         reader_format_read_own(&reader->command, &reader->names, count);
     } else {
         reader_format_read_new(&reader->command, &reader->names, count, reader->options.block_ms);
@@ -336,7 +343,10 @@ static void on_group_reply(void *owner, struct redisReply *reply)
     struct stream_reader *reader = owner;
     reader->is_busy = false;
     bool is_settled = reply != NULL && !is_refused(reader, reply);
-    if (is_settled && reply_number(reply) == 1) {
+    if (is_settled) {
+        reader->rewinds = reply_number(reply_element(reply, 1));
+    }
+    if (is_settled && reply_number(reply_element(reply, 0)) == 1) {
         log_info(reader->object, "created the consumer group",
                  LOG_TEXT("group", reader->keys.group));
     }
@@ -346,8 +356,9 @@ static void on_group_reply(void *owner, struct redisReply *reply)
 
 static void send_group(struct stream_reader *reader)
 {
-    const struct slice key = slice_from_string(reader->keys.key);
-    script_call_begin(&reader->side, SCRIPT_GROUP, &key, 1, 1);
+    const struct slice keys[] = {slice_from_string(reader->keys.key),
+                                 slice_from_string(reader->meta_key)};
+    script_call_begin(&reader->side, SCRIPT_GROUP, keys, 2, 1);
     script_call_argument(&reader->side, slice_from_string(reader->keys.group));
     reader->is_busy = script_call_send(&reader->side, reader->redis, on_group_reply, reader);
 }
@@ -367,15 +378,25 @@ static void on_acknowledge_reply(void *owner, struct redisReply *reply)
     }
     backoff_reset(&reader->backoff);
     reader->is_acknowledging = false;
-    reader->callbacks.on_acknowledged(reader->owner, (uint32_t)reply_number(reply));
+    int64_t taken = reply_number(reply_element(reply, 0));
+    reader->rewinds = reply_number(reply_element(reply, 1));
+    if (taken < 0) {
+        log_info(
+            reader->object,
+            "the group was set back while the batch was written: nothing of it is acknowledged",
+            LOG_INT("rewinds", reader->rewinds));
+        reader->owns_pending = true; /* what was read after that and is still ours is done again */
+        taken = 0;
+    }
+    reader->callbacks.on_acknowledged(reader->owner, (uint32_t)taken);
     proceed(reader);
 }
 
 /* From here on nobody needs the batch: the call has its IDs. */
 static void begin_acknowledging(struct stream_reader *reader)
 {
-    reader_format_acknowledge(&reader->acknowledge, &reader->names, reader->ledger_key,
-                              &reader->entries, &reader->verdict);
+    reader_format_acknowledge(&reader->acknowledge, &reader->names, &reader->entries,
+                              reader->batch_rewinds, &reader->verdict);
     reader->is_acknowledging = true;
     drop_batch(reader);
 }
@@ -411,6 +432,7 @@ static void destroy(struct stream_reader *reader)
     buffer_deinit(&reader->command);
     free(reader->consumer);
     free(reader->ledger_key);
+    free(reader->meta_key);
     free(reader);
     callbacks.on_closed(owner);
 }
@@ -581,8 +603,13 @@ struct stream_reader *stream_reader_open(struct uv_loop_s *loop,
     reader->options = *options;
     reader->keys = options->keys;
     reader->consumer = memory_copy_string(options->consumer);
-    reader->names = (struct reader_names){options->keys.key, options->keys.group, reader->consumer};
     reader->ledger_key = stream_key_derive(options->keys.key, ":ledger");
+    reader->meta_key = stream_key_derive(options->keys.key, ":meta");
+    reader->names = (struct reader_names){.key = options->keys.key,
+                                          .group = options->keys.group,
+                                          .consumer = reader->consumer,
+                                          .ledger_key = reader->ledger_key,
+                                          .meta_key = reader->meta_key};
     (void)snprintf(reader->object, sizeof(reader->object), "stream_reader[%s]", options->consumer);
     reader->callbacks = *callbacks;
     reader->owner = owner;

@@ -250,8 +250,11 @@ static void build(struct walk *walk)
 
 static void step_sink(struct walk *walk, struct slice piece)
 {
-    static const struct reader_names names = {
-        .key = "firehose:events", .group = "firehose-processors", .consumer = "walk"};
+    static const struct reader_names names = {.key = "firehose:events",
+                                              .group = "firehose-processors",
+                                              .consumer = "walk",
+                                              .ledger_key = "ledger",
+                                              .meta_key = "meta"};
     const struct stream_verdict verdict = {0};
     redisReplyObjectFunctions functions = *reply_builder_functions();
     redisReader *reader = redisReaderCreate();
@@ -261,7 +264,7 @@ static void step_sink(struct walk *walk, struct slice piece)
     ASSERT(redisReaderGetReply(reader, &reply) == REDIS_OK && reply != NULL);
     reader_entries_parse(&walk->entries, reply_element(reply_element(reply, 0), 1));
     build(walk);
-    reader_format_acknowledge(&walk->call, &names, "ledger", &walk->entries, &verdict);
+    reader_format_acknowledge(&walk->call, &names, &walk->entries, 0, &verdict);
     walk->seen += walk->entries.count;
     redis_free_reply(reply);
     redisReaderFree(reader);

@@ -28,7 +28,7 @@ struct rig {
     bool has_batch;
     struct stream_batch batch;
     unsigned batches, closed;
-    uint64_t entries, acknowledged, deleted;
+    uint64_t entries, acknowledged, answers, deleted;
     uint32_t dead_entries;
     uint32_t max_deliveries; /* seen */
     bool saw_claimed;
@@ -77,7 +77,9 @@ static void on_batch(void *owner, const struct stream_batch *batch)
 
 static void on_acknowledged(void *owner, uint32_t acknowledged)
 {
-    ((struct rig *)owner)->acknowledged += acknowledged;
+    struct rig *rig = owner;
+    rig->acknowledged += acknowledged;
+    rig->answers++;
 }
 
 static void on_deleted(void *owner, uint32_t count)
@@ -404,6 +406,62 @@ static int64_t committed(void)
     return stream_server_number("HGET events:ledger committed");
 }
 
+/* As the rewind script does it: what is pending is let go, the count rises, all is delivered again. */
+static void set_group_back(void)
+{
+    freeReplyObject(stream_server_call("HINCRBY events:meta rewinds 1"));
+    freeReplyObject(stream_server_call("XACK events group 7-1 7-2 7-3"));
+    freeReplyObject(stream_server_call("XGROUP SETID events group 0"));
+}
+
+static void what_was_written_before_the_group_was_set_back_takes_nothing_from_who_does_it_again(
+    void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    struct rig late = {.keeps_batches = true}, again = {.keeps_batches = true};
+    prepare(&loop);
+    add_entries(1, 3);
+    rig_open(&late, &loop, "late");
+    stream_wait(&loop, has_batch, &late);
+    set_group_back();
+    rig_open(&again, &loop, "again");
+    stream_wait(&loop, has_batch, &again);
+    acknowledge(&late);
+    wait_count(&loop, &late.answers, 1);
+    assert_int_equal(late.acknowledged, 0);
+    assert_int_equal(pending(), 3);
+    acknowledge(&again);
+    wait_count(&loop, &again.acknowledged, 3);
+    close_reader(&again);
+    late.keeps_batches = false; /* it has heard of it: the next is acknowledged at once */
+    add_entries(4, 4);
+    wait_count(&loop, &late.acknowledged, 1);
+    assert_int_equal(late.entries, 4);
+    assert_int_equal(pending(), 0);
+    assert_int_equal(committed(), 4);
+    close_reader(&late);
+    stream_finish(&loop);
+}
+
+static void what_a_reader_gets_before_it_hears_that_the_group_was_set_back_is_done_once_more(
+    void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    struct rig rig = {0};
+    prepare(&loop);
+    add_entries(1, 3);
+    rig_open(&rig, &loop, "a");
+    wait_count(&loop, &rig.acknowledged, 3);
+    set_group_back();
+    wait_count(&loop, &rig.acknowledged, 6);
+    assert_int_equal(rig.entries, 9);
+    assert_int_equal(pending(), 0);
+    close_reader(&rig);
+    stream_finish(&loop);
+}
+
 static void run_for_entries(struct rig *rig, uint64_t entries, int64_t enough)
 {
     uint64_t until = rig->entries + entries;
@@ -534,6 +592,10 @@ int main(void)
         cmocka_unit_test(a_dead_consumer_s_entries_are_taken_over_with_their_count),
         cmocka_unit_test(a_live_consumer_keeps_its_batch_by_its_heartbeat),
         cmocka_unit_test(a_batch_that_others_took_over_counts_once),
+        cmocka_unit_test(
+            what_was_written_before_the_group_was_set_back_takes_nothing_from_who_does_it_again),
+        cmocka_unit_test(
+            what_a_reader_gets_before_it_hears_that_the_group_was_set_back_is_done_once_more),
         cmocka_unit_test(connections_killed_in_the_middle_lose_no_entry_and_no_acknowledgement),
         cmocka_unit_test(acknowledging_works_while_redis_is_full),
         cmocka_unit_test(a_paused_reader_reads_and_claims_nothing_until_it_resumes),
