@@ -27,15 +27,15 @@ struct filling {
     struct buffer did, rkey; /* the last key that is done, terminated */
     struct buffer reset;     /* SQL; empty for a user's table, whose rows others may refer to */
     struct pg_array keys[RESET_PARAMETERS];
-    struct pg_array dids;
+    struct pg_array dids, rkeys; /* of the chunk, as it was found */
     unsigned limit, careful;
     bool is_end;
 };
 
 /* --- statements with arrays --- */
 
-static bool run_arrays(struct filling *filling, const char *sql, struct pg_array *arrays,
-                       unsigned count, uint64_t *written, struct error *error)
+static PGresult *ask_arrays(struct filling *filling, const char *sql, struct pg_array *arrays,
+                            unsigned count, struct error *error)
 {
     struct slice values[PG_PARAMETERS_MAX];
     uint32_t types[PG_PARAMETERS_MAX];
@@ -44,7 +44,13 @@ static bool run_arrays(struct filling *filling, const char *sql, struct pg_array
         types[i] = pg_array_type(arrays[i].element);
     }
     const struct sql_parameters parameters = {.values = values, .types = types, .count = count};
-    PGresult *result = sql_client_run(&filling->rebuild->client, sql, &parameters, error);
+    return sql_client_run(&filling->rebuild->client, sql, &parameters, error);
+}
+
+static bool run_arrays(struct filling *filling, const char *sql, struct pg_array *arrays,
+                       unsigned count, uint64_t *written, struct error *error)
+{
+    PGresult *result = ask_arrays(filling, sql, arrays, count, error);
     if (result == NULL) {
         return false;
     }
@@ -92,7 +98,6 @@ static void begin_keys(struct filling *filling)
     for (unsigned i = 0; i < RESET_PARAMETERS; i++) {
         pg_array_begin(&filling->keys[i], PG_TEXT);
     }
-    pg_array_begin(&filling->dids, PG_TEXT);
 }
 
 static void add_key(struct filling *filling, const struct table_key *key)
@@ -101,7 +106,17 @@ static void add_key(struct filling *filling, const struct table_key *key)
     for (unsigned i = 0; i < RESET_PARAMETERS; i++) {
         pg_array_append(&filling->keys[i], parts[i]);
     }
-    pg_array_append(&filling->dids, key->did);
+}
+
+/* The first two columns of `found`, for the lock and for what is read under it. */
+static void take_keys(struct filling *filling, const PGresult *found)
+{
+    pg_array_begin(&filling->dids, PG_TEXT);
+    pg_array_begin(&filling->rkeys, PG_TEXT);
+    for (int row = 0; row < PQntuples(found); row++) {
+        pg_array_append(&filling->dids, field(found, row, 0));
+        pg_array_append(&filling->rkeys, field(found, row, 1));
+    }
 }
 
 static struct table_key key_of(const PGresult *found, int row)
@@ -144,9 +159,8 @@ static bool write_chunk(struct filling *filling, uint64_t *made, struct error *e
     struct table_columns *columns = &filling->rebuild->rows->tables[filling->index];
     const char *live =
         table_plan_statement(filling->rebuild->plan, filling->index, TABLE_LIVE)->sql;
-    if (!lock_repos(filling, error) ||
-        (filling->reset.size > 0 &&
-         !run_arrays(filling, filling->reset.data, filling->keys, RESET_PARAMETERS, NULL, error))) {
+    if (filling->reset.size > 0 &&
+        !run_arrays(filling, filling->reset.data, filling->keys, RESET_PARAMETERS, NULL, error)) {
         return false;
     }
     if (columns->live_rows > 0 &&
@@ -158,15 +172,16 @@ static bool write_chunk(struct filling *filling, uint64_t *made, struct error *e
 
 static void note_key(struct filling *filling, const PGresult *found)
 {
-    const struct table_key last = key_of(found, PQntuples(found) - 1);
+    int last = PQntuples(found) - 1;
     buffer_clear(&filling->did);
-    buffer_append_slice(&filling->did, last.did);
+    buffer_append_slice(&filling->did, field(found, last, 0));
     buffer_append_byte(&filling->did, '\0');
     buffer_clear(&filling->rkey);
-    buffer_append_slice(&filling->rkey, last.rkey);
+    buffer_append_slice(&filling->rkey, field(found, last, 1));
     buffer_append_byte(&filling->rkey, '\0');
 }
 
+/* The keys of the next chunk. */
 static PGresult *read_chunk(struct filling *filling, struct error *error)
 {
     char limit[24];
@@ -174,18 +189,43 @@ static PGresult *read_chunk(struct filling *filling, struct error *error)
     const char *values[] = {filling->did.data, filling->table->collection, filling->rkey.data,
                             limit, NULL};
     return sql_client_query(&filling->rebuild->client,
-                            "SELECT did, rkey, rev, cid, seq, record::text FROM standpipe_records"
-                            " WHERE (did, collection, rkey) > ($1, $2, $3) AND collection = $2"
+                            "SELECT did, rkey FROM standpipe_records WHERE (did, collection, rkey) "
+                            "> ($1, $2, $3) AND collection = $2"
                             " AND cid IS NOT NULL ORDER BY did, rkey LIMIT $4::bigint",
                             values, error);
 }
 
+/* The records of the chunk as they are now that nobody else can change them: read before the lock, one that is written
+ * anew meanwhile would have its new row reset and none put in its place. */
+static PGresult *read_records(struct filling *filling, struct error *error)
+{
+    struct buffer sql = {0};
+    buffer_append_format(&sql,
+                         "SELECT r.* FROM unnest($1, $2) AS k (did, rkey) CROSS JOIN LATERAL"
+                         " (SELECT did, rkey, rev, cid, seq, record::text FROM standpipe_records"
+                         " AS r WHERE r.did = k.did AND r.collection = '%s' AND r.rkey = k.rkey"
+                         " AND r.cid IS NOT NULL OFFSET 0) AS r ORDER BY 1, 2",
+                         filling->table->collection);
+    buffer_append_byte(&sql, '\0');
+    struct pg_array keys[] = {filling->dids, filling->rkeys};
+    PGresult *found = ask_arrays(filling, sql.data, keys, 2, error);
+    buffer_deinit(&sql);
+    return found;
+}
+
 /* In its transaction, which the caller ends. */
-static bool fill_chunk(struct filling *filling, const PGresult *found, uint64_t *made,
+static bool fill_chunk(struct filling *filling, const PGresult *keys, uint64_t *made,
                        struct error *error)
 {
+    take_keys(filling, keys);
+    PGresult *found = lock_repos(filling, error) ? read_records(filling, error) : NULL;
+    if (found == NULL) {
+        return false;
+    }
     put_chunk(filling, found);
-    return write_chunk(filling, made, error) &&
+    bool is_written = write_chunk(filling, made, error);
+    PQclear(found);
+    return is_written &&
            rebuild_save(filling->rebuild, filling->did.data, filling->rkey.data, error);
 }
 
@@ -276,6 +316,7 @@ static bool sweep_chunk(struct filling *filling, const PGresult *found, struct e
     struct rebuild *rebuild = filling->rebuild;
     const char *gone = table_plan_statement(rebuild->plan, filling->index, TABLE_GONE)->sql;
     begin_keys(filling);
+    take_keys(filling, found);
     table_rows_begin(rebuild->rows);
     for (int row = 0; row < PQntuples(found); row++) {
         const struct table_key key = key_of(found, row);
@@ -344,6 +385,7 @@ bool rebuild_rows(struct rebuild *rebuild, size_t table, struct error *error)
         pg_array_deinit(&filling.keys[i]);
     }
     pg_array_deinit(&filling.dids);
+    pg_array_deinit(&filling.rkeys);
     buffer_deinit(&filling.did);
     buffer_deinit(&filling.rkey);
     buffer_deinit(&filling.reset);
