@@ -1,20 +1,20 @@
 # What `./dev test`, `./dev check` and `./dev fmt` do. Sourced by ./dev, whose functions it uses.
 
+# Most of a test's time is waiting: four at once keep two cores busy. Each has services of its own.
 run_ctest() { # FOLDER LABELS
-    (cd "$1" && ctest --output-on-failure -j2 -L "$2") | tee "$1/ctest.log" || return 1
+    (cd "$1" && ctest --output-on-failure -j4 -L "$2") | tee "$1/ctest.log" || return 1
 }
 
-# Most of a test's time is waiting: four at once keep two cores busy. Each has services of its own.
 run_pytest() { # FOLDER PYTEST-ARGUMENTS...
     local folder=$1
     shift
     STANDPIPE_BUILD=$folder "$PYTHON" -m pytest -n 4 "$@" "$ROOT/test/e2e" | tee "$folder/pytest.log" || return 1
 }
 
-# They read pages, rules and files and no line of C: once is enough.
+# They read pages, rules and files, or ask a browser, Prometheus and the oracle, and run no C that others do not: once is enough.
 without_c() {
     local name
-    for name in documentation contract prometheus_rules shipped_files; do
+    for name in documentation contract prometheus_rules shipped_files dashboard grafana migration oracle; do
         printf -- '--ignore=%s\n' "$ROOT/test/e2e/test_$name.py"
     done
 }

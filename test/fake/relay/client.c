@@ -182,6 +182,7 @@ static void step_back(struct client *client)
 static void start_stream(struct client *client, const struct wire_upgrade *upgrade)
 {
     struct relay *relay = client->relay;
+    release_start(&relay->release);
     release_tick(&relay->release);
     client->state = CLIENT_STREAMING;
     client->next = relay->release.released; /* live */

@@ -92,7 +92,7 @@ bool release_init(struct release *release, struct store *store, const struct opt
         return false;
     }
     release->anchor = release->released;
-    release->anchor_us = clock_monotonic_us();
+    release->anchor_us = store_is_endless(store) ? clock_monotonic_us() : 0;
     return true;
 }
 
@@ -122,9 +122,16 @@ static void move_to(struct release *release, int64_t released)
     }
 }
 
+void release_start(struct release *release)
+{
+    if (release->anchor_us == 0) {
+        release->anchor_us = clock_monotonic_us();
+    }
+}
+
 void release_tick(struct release *release)
 {
-    if (release->rate == 0) {
+    if (release->rate == 0 || release->anchor_us == 0) {
         return;
     }
     uint64_t now_us = clock_monotonic_us();
