@@ -10,6 +10,7 @@
 #include "stream/batch_size.h"
 #include "stream/reader_commands.h"
 #include "stream/reader_entries.h"
+#include "stream/reader_heartbeat.h"
 #include "stream/redis_reply.h"
 #include "stream/scripts.h"
 #include <uv.h>
@@ -17,9 +18,6 @@
 enum {
     RETRY_BASE_MS = 50,
     RETRY_LIMIT_MS = 5000,
-    HEARTBEATS_PER_IDLE = 3, /* so that one may be lost before anyone claims */
-    HEARTBEAT_MIN_MS = 20,
-    HEARTBEAT_LIMIT = 10000,
     OBJECT_SIZE = 96
 };
 
@@ -46,13 +44,13 @@ struct stream_reader {
     struct redisReply *reply; /* under the entries */
     struct reader_entries entries;
     bool is_claimed;
-    int64_t rewinds;               /* of the group, as last heard */
-    int64_t batch_rewinds;         /* as it was when the batch was read, or before */
-    struct stream_verdict verdict; /* on a batch that is done */
-    struct script_call acknowledge, heartbeat, side;  /* side: group, leave */
-    char first_id[OBJECT_SIZE], last_id[OBJECT_SIZE]; /* of the batch, for the heartbeat */
+    int64_t rewinds;                      /* of the group, as last heard */
+    int64_t batch_rewinds;                /* as it was when the batch was read, or before */
+    struct stream_verdict verdict;        /* on a batch that is done */
+    struct script_call acknowledge, side; /* side: group, leave */
+    struct reader_heartbeat heartbeat;
 
-    uv_timer_t retry, claim, beat;
+    uv_timer_t retry, claim;
     unsigned open_timers;
     struct backoff backoff;
     struct log_limit error_limit;
@@ -112,7 +110,7 @@ static void drop_batch(struct stream_reader *reader)
     }
     reader->entries.count = 0;
     reader->place = BATCH_NONE;
-    (void)uv_timer_stop(&reader->beat);
+    reader_heartbeat_stop(&reader->heartbeat);
 }
 
 static void deliver(struct stream_reader *reader)
@@ -126,46 +124,6 @@ static void deliver(struct stream_reader *reader)
     };
     reader->place = BATCH_OUT;
     reader->callbacks.on_batch(reader->owner, &batch);
-}
-
-static void on_heartbeat_reply(void *owner, struct redisReply *reply)
-{
-    struct stream_reader *reader = owner;
-    int64_t ours = reply_number(reply);
-    if (reply != NULL && !reply_is_error(reply) && reader->place == BATCH_OUT &&
-        ours < (int64_t)reader->entries.count) {
-        log_debug(reader->object, "others took over part of the batch",
-                  LOG_INT("batch", reader->entries.count), LOG_INT("ours", ours));
-    }
-}
-
-static void on_beat(uv_timer_t *timer)
-{
-    struct stream_reader *reader = timer->data;
-    if (reader->heartbeat.is_sent || !redis_is_ready(reader->redis)) {
-        return;
-    }
-    const struct slice key = slice_from_string(reader->keys.key);
-    script_call_begin(&reader->heartbeat, SCRIPT_HEARTBEAT, &key, 1, 5);
-    script_call_argument(&reader->heartbeat, slice_from_string(reader->keys.group));
-    script_call_argument(&reader->heartbeat, slice_from_string(reader->consumer));
-    script_call_argument(&reader->heartbeat, slice_from_string(reader->first_id));
-    script_call_argument(&reader->heartbeat, slice_from_string(reader->last_id));
-    script_call_number(&reader->heartbeat, HEARTBEAT_LIMIT);
-    script_call_send(&reader->heartbeat, reader->redis, on_heartbeat_reply, reader);
-}
-
-static void start_heartbeat(struct stream_reader *reader)
-{
-    uint64_t period = reader->options.claim_min_idle_ms / HEARTBEATS_PER_IDLE;
-    if (period < HEARTBEAT_MIN_MS) {
-        period = HEARTBEAT_MIN_MS;
-    }
-    struct slice first = reader->entries.ids[0];
-    struct slice last = reader->entries.ids[reader->entries.count - 1];
-    (void)snprintf(reader->first_id, sizeof(reader->first_id), "%.*s", SLICE_ARGS(first));
-    (void)snprintf(reader->last_id, sizeof(reader->last_id), "%.*s", SLICE_ARGS(last));
-    ASSERT(uv_timer_start(&reader->beat, on_beat, period, period) == 0);
 }
 
 /* -- deleted entries -- */
@@ -239,8 +197,9 @@ static bool send_command(struct stream_reader *reader, redis_reply_callback *on_
 
 static bool ask_deliveries(struct stream_reader *reader)
 {
-    reader_format_deliveries(&reader->command, &reader->names, slice_from_string(reader->first_id),
-                             slice_from_string(reader->last_id));
+    reader_format_deliveries(&reader->command, &reader->names,
+                             slice_from_string(reader->heartbeat.first_id),
+                             slice_from_string(reader->heartbeat.last_id));
     return send_command(reader, on_deliveries);
 }
 
@@ -260,7 +219,8 @@ static void take_entries(struct stream_reader *reader, struct redisReply *reply,
     reader->is_claimed = is_claimed;
     reader->batch_rewinds = reader->rewinds;
     batch_size_note(&reader->size, reader->entries.bytes, reader->entries.count);
-    start_heartbeat(reader);
+    reader_heartbeat_start(&reader->heartbeat, reader->redis, &reader->entries,
+                           reader->options.claim_min_idle_ms);
     if (!is_claimed) {
         hold_or_deliver(reader); /* fresh: never delivered before */
     } else if (!ask_deliveries(reader)) {
@@ -425,7 +385,7 @@ static void destroy(struct stream_reader *reader)
     void *owner = reader->owner;
     ASSERT(reader->reply == NULL);
     script_call_deinit(&reader->acknowledge);
-    script_call_deinit(&reader->heartbeat);
+    reader_heartbeat_deinit(&reader->heartbeat);
     script_call_deinit(&reader->side);
     reader_entries_deinit(&reader->entries);
     buffer_deinit(&reader->claim_cursor);
@@ -461,7 +421,7 @@ static void finish(struct stream_reader *reader)
     redis_close(reader->redis);
     uv_close((uv_handle_t *)&reader->retry, on_timer_closed);
     uv_close((uv_handle_t *)&reader->claim, on_timer_closed);
-    uv_close((uv_handle_t *)&reader->beat, on_timer_closed);
+    reader_heartbeat_close(&reader->heartbeat, on_timer_closed, reader);
 }
 
 static void on_leave_reply(void *owner, struct redisReply *reply)
@@ -617,7 +577,8 @@ struct stream_reader *stream_reader_open(struct uv_loop_s *loop,
     reader->backoff = (struct backoff){.base_ms = RETRY_BASE_MS, .limit_ms = RETRY_LIMIT_MS};
     init_timer(reader, loop, &reader->retry);
     init_timer(reader, loop, &reader->claim);
-    init_timer(reader, loop, &reader->beat);
+    reader_heartbeat_init(&reader->heartbeat, loop, &reader->names, reader->object);
+    reader->open_timers++;
     if (options->claims) {
         ASSERT(uv_timer_start(&reader->claim, on_claim_timer, options->claim_interval_ms,
                               options->claim_interval_ms) == 0);
