@@ -183,4 +183,6 @@ void redis_format(struct buffer *out, const struct slice *arguments, size_t coun
     for (size_t i = 0; i < count; i++) {
         redis_format_argument(out, arguments[i]);
     }
+    /* hiredis looks at the byte behind a command's first argument, also where that is its last. */
+    *buffer_reserve(out, 1) = '\0';
 }
