@@ -33,6 +33,7 @@ standpipe, relay_program = _shared.standpipe, _shared.relay_program
 session_folder, folder = _shared.session_folder, _shared.folder
 empty_cluster, cluster, database = _shared.empty_cluster, _shared.cluster, _shared.database
 certificate, start_relay, generated = _shared.certificate, _shared.start_relay, _shared.generated
+redis, setup = _shared.redis, _shared.setup
 
 
 @pytest.fixture(scope="session")
