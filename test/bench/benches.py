@@ -66,9 +66,9 @@ def held_workers(setup):
 RECORDS_ALONE = {"postgres.tables_file": "none"}
 
 
-def fill(stage, count, settings=()):
+def fill(stage, count, settings=(), tls=None):
     """Relay to stream while the workers are held; ends the daemon with the stream full."""
-    setup = stage.fresh("--file", stage.frames(count), settings=settings)
+    setup = stage.fresh("--file", stage.frames(count), settings=settings, tls=tls)
     with held_workers(setup):
         daemon = setup.run("bench", relay__cursor="oldest")
         started = wait_queued(setup, daemon, 1)
@@ -104,8 +104,18 @@ def with_share(found, name):
 
 
 def ingest(stage, arguments):
-    found = repeat(arguments, lambda: run_phases(stage, arguments))
-    yield "ingest", found["ingest"]
+    """Over ws, and over wss in the same run."""
+
+    def once():
+        found = {"ingest": fill(stage, arguments.events, arguments.settings)[1]}
+        setup = stage.setup
+        limits.share(found["ingest"], limits.append_rate(setup, limits.sample_entries(setup)))
+        tls = stage.certificate()
+        settings = {**arguments.settings, "relay.ca_file": tls.certificate}
+        found["ingest-tls"] = fill(stage, arguments.events, settings, tls=tls)[1]
+        return found
+
+    yield from repeat(arguments, once).items()
 
 
 def sink(stage, arguments):

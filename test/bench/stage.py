@@ -16,6 +16,7 @@ from harness.postgres import PostgresCluster  # noqa: E402
 from harness.process import clean_environment  # noqa: E402
 from harness.redis_server import RedisServer  # noqa: E402
 from harness.relay import Relay  # noqa: E402
+from harness.tls import Certificate  # noqa: E402
 
 POSTGRES = {
     "shared_buffers": "512MB",
@@ -50,7 +51,7 @@ class Stage:
         self.standpipe, self.relay_program = program(folder, "standpipe"), program(folder, "standpipe-relay")
         self.folder = Path(tempfile.mkdtemp(prefix="standpipe-bench-", dir=os.environ.get("TMPDIR")))
         self.folder.chmod(0o755)
-        self.cluster = self.redis = self.relay = self.setup = None
+        self.cluster = self.redis = self.relay = self.setup = self.authority = None
         self.runs = 0
 
     def __enter__(self):
@@ -76,7 +77,13 @@ class Stage:
                 thing.stop()
         self.setup = self.relay = self.redis = None
 
-    def fresh(self, *relay_arguments, settings=()):
+    def certificate(self):
+        """Of the relay, for wss; made once."""
+        if not self.authority:
+            self.authority = Certificate(self.folder)
+        return self.authority
+
+    def fresh(self, *relay_arguments, settings=(), tls=None):
         """Empty Redis, an empty migrated database, a relay that was told `relay_arguments`."""
         self.clear()
         if not self.cluster:
@@ -85,7 +92,7 @@ class Stage:
         name = f"bench_{self.runs}"
         self.cluster.create_database(name)
         self.redis = RedisServer(self.folder / f"redis-{self.runs}").start()
-        self.relay = Relay(self.relay_program, self.folder, *relay_arguments).start()
+        self.relay = Relay(self.relay_program, self.folder, *relay_arguments, tls=tls).start()
         self.setup = Setup(self.standpipe, self.folder, self.redis, Database(self.cluster, name), self.relay)
         self.setup.settings = {**SETTINGS, **dict(settings)}
         done = self.setup.command("migrate")
