@@ -54,7 +54,8 @@ struct stream_verdict {
 
 struct stream_reader_callbacks {
     void (*on_batch)(void *owner, const struct stream_batch *batch);
-    /* The XACK of a batch came back: `acknowledged` of its entries moved. */
+    /* The XACK of a batch came back: `acknowledged` of its entries moved; none where the group was set back since
+     * the batch was read (docs/delivery.md). */
     void (*on_acknowledged)(void *owner, uint32_t acknowledged);
     /* Entries of our group that were deleted before anyone saw them (nil or in XAUTOCLAIM's third
      * element): counted, acknowledged. */

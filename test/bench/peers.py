@@ -45,7 +45,6 @@ class Peer:
 
     def __init__(self, stage, script, count, **given):
         options = json.dumps({"count": count, "relay": stage.relay.url, **given})
-        self.count, self.stage = count, stage
         self.process = subprocess.Popen(
             [NODE, FOLDER / script, options], stdout=subprocess.PIPE, text=True, cwd=FOLDER, env=clean_environment()
         )

@@ -26,8 +26,8 @@ def test_memcheck_has_nothing_to_say_of_a_whole_life(setup, start_relay, generat
     wait_until(lambda: daemon.get("/readyz", SECONDS)[0] == 200, "ready", SECONDS, [daemon.process])
     for path in ("/", "/metrics", "/api/metrics", "/api/redis/dead-letters", "/nothing"):
         assert daemon.get(path, SECONDS)[0] in (200, 404)
-    with setup.database.connect() as other:
-        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'standpipe%'")
+    cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    assert setup.database.scalar(cut) > 0
     daemon.process.send(signal.SIGHUP)
     wait_until(lambda: "reload" in daemon.process.text(), "it answers the reload", SECONDS, [daemon.process])
     status = daemon.terminate(SECONDS)
