@@ -124,13 +124,13 @@ def certificate(folder):
 
 @pytest.fixture
 def start_relay(relay_program, folder):
-    """start_relay(frames, "--rate", 100, port=..., tls=...) -> a running Relay."""
+    """start_relay(frames, "--rate", 100, port=..., tls=...) -> a running Relay; with later=True the test starts it."""
     started = []
 
-    def start(frames, *arguments, **options):
+    def start(frames, *arguments, later=False, **options):
         relay = Relay(relay_program, folder, "--file", frames, *arguments, **options)
         started.append(relay)
-        return relay.start()
+        return relay if later else relay.start()
 
     yield start
     for relay in started:

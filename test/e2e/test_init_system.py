@@ -97,8 +97,7 @@ def test_a_drain_asks_for_more_time(setup, endless_relay, abstract):
     with setup.database.connect() as other:
         other.execute("BEGIN")
         other.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
-        held = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'repos'::regclass"
-        wait_until(lambda: setup.database.scalar(held), "a batch waits for the lock", 30, [daemon.process])
+        setup.wait_held(daemon)
         before = abstract.count("EXTEND_TIMEOUT_USEC")
         daemon.process.send(15)
         abstract.wait_for("EXTEND_TIMEOUT_USEC", more_than=before + 2, watched=[daemon.process])

@@ -198,7 +198,7 @@ def test_a_redis_that_is_gone_can_be_replaced(setup, daemon, folder, generated):
         with setup.database.connect() as other:
             other.execute("BEGIN")
             other.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
-            wait_until(lambda: setup.progress()[3] > 0, "a batch waits for the lock", 30, [daemon.process])
+            setup.wait_held(daemon)
             setup.redis.kill()
             other.execute("ROLLBACK")
         wait_until(lambda: written(setup.database), "the batch has committed", 30, [daemon.process])

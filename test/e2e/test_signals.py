@@ -18,7 +18,7 @@ def hold(setup, daemon, other):
     """A batch that cannot commit: a drain waits for it."""
     other.execute("BEGIN")
     other.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
-    wait_until(lambda: setup.progress()[3] > 0, "entries are pending", 30, [daemon.process])
+    setup.wait_held(daemon)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -4,7 +4,6 @@ import pytest
 
 from handmade import Create, Repo, Sequence, write_frames
 from harness.journal import start_journal, written_twice
-from harness.relay import Relay
 from harness.waiting import wait_until
 
 
@@ -16,8 +15,8 @@ def holders(setup):
     return {entry["name"].decode().split("-")[0] for entry in consumers if entry["pending"] > 0}
 
 
-def test_two_processes_and_a_worker_all_write_and_the_result_is_the_same(setup, relay_program, folder, generated):
-    setup.relay = Relay(relay_program, folder, "--file", generated.frames, "--rate", 1000)
+def test_two_processes_and_a_worker_all_write_and_the_result_is_the_same(setup, start_relay, generated):
+    setup.relay = start_relay(generated.frames, "--rate", 1000, later=True)
     assert setup.command("migrate").returncode == 0
     start_journal(setup.database)
     daemons = [
@@ -41,7 +40,6 @@ def test_two_processes_and_a_worker_all_write_and_the_result_is_the_same(setup, 
     assert leaders.count(True) == 1 and not leaders[2]
     assert generated.differences(setup.database) == []
     assert written_twice(setup.database) == []
-    setup.relay.stop()
 
 
 def test_the_other_ingests_on_when_the_leader_is_killed(setup, start_relay, generated):

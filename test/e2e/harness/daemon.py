@@ -121,6 +121,11 @@ class Setup:
             running,
         )
 
+    def wait_held(self, daemon, seconds=30):
+        """A batch waits for the lock on `repos` that the test has: it cannot end until the test lets go."""
+        held = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'repos'::regclass"
+        wait_until(lambda: self.database.scalar(held), "a batch waits for the lock", seconds, [daemon.process])
+
     def wait_new_epoch(self, epoch, seconds=30):
         meta = "firehose:events:meta"
         wait_until(
