@@ -75,6 +75,7 @@ unsigned snapshot_sqlstate_class(const char *sqlstate);
 struct snapshot_sink {
     uint64_t committed_entries[EVENT_TYPE_COUNT];
     uint64_t claimed, trimmed, trimmed_unread, dead_entries;
+    uint64_t late;    /* batches that were not acknowledged since the group was set back */
     uint64_t rewinds; /* of the group, because PostgreSQL went back in time */
     uint64_t errors[SQLSTATE_CLASS_COUNT];
     struct histogram_totals batch_rows;      /* histogram_scale_rows */
@@ -101,6 +102,8 @@ struct snapshot_worker {
     uint64_t committed;        /* entries */
     uint64_t in_flight;        /* entries read, not yet acknowledged */
     enum dependency_state postgres;
+    enum dependency_state redis; /* as its readers see it: ready, away or misconfigured */
+    bool is_reading_hindered;    /* the same as a flag */
 };
 
 #endif

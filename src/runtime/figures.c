@@ -126,6 +126,9 @@ static void fill_worker(const struct worker_stats *stats, struct snapshot_worker
     worker->in_flight = worker_stats_get(stats, GAUGE_IN_FLIGHT);
     worker->postgres =
         readiness_of_sink((enum sink_state)worker_stats_get(stats, GAUGE_SINK_STATE));
+    worker->redis =
+        readiness_of_reader((enum reader_state)worker_stats_get(stats, GAUGE_READER_STATE));
+    worker->is_reading_hindered = worker->redis != DEPENDENCY_READY;
 }
 
 static void fill_workers(const struct console_sources *sources, struct metrics_snapshot *snapshot)
@@ -192,6 +195,7 @@ static void fill_sink(const struct console_sources *sources, struct metrics_snap
     sink->committed_entries[EVENT_SYNC] = total(sources, COUNTER_SYNCS);
     sink->claimed = total(sources, COUNTER_CLAIMED);
     sink->trimmed = total(sources, COUNTER_TRIMMED);
+    sink->late = total(sources, COUNTER_LATE);
     sink->rewinds = total(sources, COUNTER_REWINDS);
     sink->dead_entries = total(sources, COUNTER_DEAD_ENTRIES);
     fill_tables(sources, sink);

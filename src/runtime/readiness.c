@@ -98,6 +98,31 @@ static void judge_relay(struct readiness *readiness, const struct console_source
     }
 }
 
+/* Each reader has a connection and commands of its own: what the look at the stream gets may be refused to them. */
+static enum reader_state worst_reader(const struct console_sources *sources)
+{
+    enum reader_state worst = READER_READY;
+    for (unsigned i = 0; i < sources->worker_count; i++) {
+        enum reader_state state =
+            (enum reader_state)worker_stats_get(&sources->workers[i], GAUGE_READER_STATE);
+        worst = state > worst ? state : worst;
+    }
+    return worst;
+}
+
+enum dependency_state readiness_of_reader(enum reader_state state)
+{
+    switch (state) {
+    case READER_READY:
+        return DEPENDENCY_READY;
+    case READER_AWAY:
+        return DEPENDENCY_AWAY;
+    case READER_REFUSED:
+        return DEPENDENCY_MISCONFIGURED;
+    }
+    return DEPENDENCY_STARTING;
+}
+
 static void judge_redis(struct readiness *readiness, const struct console_sources *sources,
                         struct metrics_snapshot *snapshot)
 {
@@ -105,8 +130,13 @@ static void judge_redis(struct readiness *readiness, const struct console_source
         set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_STARTING,
                        "Redis has not answered yet");
     } else if (console_look_is_fresh(sources)) {
-        set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_READY,
-                       sources->stream_watch->eviction);
+        static const char *const reasons[] = {
+            [READER_AWAY] = "Redis lets a worker's reader wait: see the log",
+            [READER_REFUSED] = "Redis refuses what a worker's reader asks: see the log",
+        };
+        enum reader_state worst = worst_reader(sources);
+        set_dependency(readiness, snapshot, DEPENDENCY_REDIS, readiness_of_reader(worst),
+                       worst == READER_READY ? sources->stream_watch->eviction : reasons[worst]);
     } else {
         set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_AWAY,
                        "Redis does not answer");

@@ -8,6 +8,7 @@
 #include "http/snapshot.h"
 #include "runtime/console_sources.h"
 #include "sink/sink.h"
+#include "stream/stream_reader.h"
 
 struct readiness {
     enum dependency_state states[DEPENDENCY_COUNT];
@@ -19,5 +20,6 @@ struct readiness {
 void readiness_judge(struct readiness *readiness, const struct console_sources *sources,
                      struct metrics_snapshot *snapshot);
 enum dependency_state readiness_of_sink(enum sink_state state);
+enum dependency_state readiness_of_reader(enum reader_state state);
 
 #endif

@@ -28,6 +28,7 @@ struct pipeline {
     struct sink_batch batch;      /* out in the sink while `is_out` */
     bool is_out;
     uint64_t out_since_us;
+    enum reader_state state; /* what Redis says to the reader */
     char name[NAME_SIZE];
 };
 
@@ -162,6 +163,24 @@ static void reader_on_acknowledged(void *owner, uint32_t acknowledged)
 {
     (void)owner;
     (void)acknowledged;
+}
+
+static void reader_on_late(void *owner)
+{
+    const struct pipeline *pipeline = owner;
+    counters_add(&pipeline->worker->stats->counters, COUNTER_LATE, 1);
+}
+
+static void reader_on_state(void *owner, enum reader_state state)
+{
+    struct pipeline *pipeline = owner;
+    const struct worker *worker = pipeline->worker;
+    enum reader_state worst = READER_READY;
+    pipeline->state = state;
+    for (unsigned i = 0; i < worker->pipeline_count; i++) {
+        worst = worker->pipelines[i].state > worst ? worker->pipelines[i].state : worst;
+    }
+    worker_stats_set(worker->stats, GAUGE_READER_STATE, worst);
 }
 
 static void reader_on_deleted(void *owner, uint32_t count)
@@ -324,7 +343,9 @@ static void open_reader(struct pipeline *pipeline, const struct worker_options *
     static const struct stream_reader_callbacks callbacks = {
         .on_batch = reader_on_batch,
         .on_acknowledged = reader_on_acknowledged,
+        .on_late = reader_on_late,
         .on_deleted = reader_on_deleted,
+        .on_state = reader_on_state,
         .on_closed = reader_on_closed,
     };
     const struct config *config = options->config;
@@ -382,6 +403,7 @@ struct worker *worker_open(struct uv_loop_s *loop, const struct worker_options *
     worker->owner = owner;
     worker->stats = options->stats;
     worker_stats_set(worker->stats, GAUGE_SINK_STATE, SINK_CONNECTING);
+    worker_stats_set(worker->stats, GAUGE_READER_STATE, READER_READY);
     worker_stats_set(worker->stats, GAUGE_IN_FLIGHT, 0);
     worker_stats_set(worker->stats, GAUGE_HEARTBEAT_MS, clock_monotonic_ms());
     (void)snprintf(worker->name, sizeof(worker->name), "worker-%u", options->number);

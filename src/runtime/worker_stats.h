@@ -21,6 +21,7 @@ enum gauge {
     GAUGE_LOOP_LAG_US,    /* how late the last heartbeat was */
     GAUGE_IN_FLIGHT,      /* entries out in the sink */
     GAUGE_SINK_STATE,     /* enum sink_state */
+    GAUGE_READER_STATE,   /* enum reader_state, the worst of the worker's readers */
     GAUGE_LAST_COMMIT_US, /* since 1970 */
     GAUGE_EVENT_LAG_US,   /* event time to commit of the newest event committed last */
     GAUGE_COUNT

@@ -4,20 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/backoff.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "stream/batch_size.h"
 #include "stream/reader_commands.h"
 #include "stream/reader_entries.h"
 #include "stream/reader_heartbeat.h"
+#include "stream/reader_trouble.h"
 #include "stream/redis_reply.h"
 #include "stream/scripts.h"
 #include <uv.h>
 
 enum {
-    RETRY_BASE_MS = 50,
-    RETRY_LIMIT_MS = 5000,
     OBJECT_SIZE = 96
 };
 
@@ -50,10 +48,9 @@ struct stream_reader {
     struct script_call acknowledge, side; /* side: group, leave */
     struct reader_heartbeat heartbeat;
 
-    uv_timer_t retry, claim;
+    struct reader_trouble trouble; /* what Redis refuses, and until when nothing is sent */
+    uv_timer_t claim;
     unsigned open_timers;
-    struct backoff backoff;
-    struct log_limit error_limit;
     struct batch_size size;
     struct buffer claim_cursor;
     bool is_busy;          /* a read, claim, group or leave is in flight */
@@ -68,35 +65,28 @@ static void proceed(struct stream_reader *reader);
 
 /* -- retrying -- */
 
-static void on_retry(uv_timer_t *timer)
+static void on_retry(void *owner)
 {
-    proceed(timer->data);
+    proceed(owner);
 }
 
-static void retry_later(struct stream_reader *reader, const struct redisReply *reply)
+static void on_trouble(void *owner, enum reader_state worst)
 {
-    struct error error;
-    reply_error(reply, &error);
-    uint64_t wait_ms = backoff_next_ms(&reader->backoff);
-    uint64_t suppressed;
-    if (log_limit_pass(&reader->error_limit, &suppressed)) {
-        log_warning(reader->object, "Redis refuses", LOG_TEXT("error", error.text),
-                    LOG_INT("retry_ms", wait_ms), LOG_SUPPRESSED(suppressed));
-    }
-    if (!reader->is_finished) {
-        ASSERT(uv_timer_start(&reader->retry, on_retry, wait_ms, 0) == 0);
-    }
+    const struct stream_reader *reader = owner;
+    reader->callbacks.on_state(reader->owner, worst);
 }
 
 /* True where the reply is an error and the step is to be made again. The group of a key that was
  * deleted, evicted or flushed comes back from its first entry on. */
-static bool is_refused(struct stream_reader *reader, const struct redisReply *reply)
+static bool is_refused(struct stream_reader *reader, enum reader_step step,
+                       const struct redisReply *reply)
 {
     if (!reply_is_error(reply)) {
+        reader_trouble_clear(&reader->trouble, step);
         return false;
     }
     reader->group_due = reader->group_due || reply_has_error(reply, "NOGROUP");
-    retry_later(reader, reply);
+    reader_trouble_note(&reader->trouble, step, reply);
     return true;
 }
 
@@ -235,8 +225,7 @@ static void on_read_reply(void *owner, struct redisReply *reply)
     struct stream_reader *reader = owner;
     bool was_own = reader->reads_own;
     reader->is_busy = false;
-    if (reply != NULL && !is_refused(reader, reply)) {
-        backoff_reset(&reader->backoff);
+    if (reply != NULL && !is_refused(reader, READER_STEP_READ, reply)) {
         const struct redisReply *list = reply_element(reply_element(reply, 0), 1);
         if (was_own) {
             reader->owns_pending = reply_count(list) > 0;
@@ -266,8 +255,7 @@ static void on_claim_reply(void *owner, struct redisReply *reply)
 {
     struct stream_reader *reader = owner;
     reader->is_busy = false;
-    if (reply != NULL && !is_refused(reader, reply)) {
-        backoff_reset(&reader->backoff);
+    if (reply != NULL && !is_refused(reader, READER_STEP_CLAIM, reply)) {
         struct slice cursor = reply_text(reply_element(reply, 0));
         buffer_clear(&reader->claim_cursor);
         buffer_append_slice(&reader->claim_cursor, cursor);
@@ -302,7 +290,7 @@ static void on_group_reply(void *owner, struct redisReply *reply)
 {
     struct stream_reader *reader = owner;
     reader->is_busy = false;
-    bool is_settled = reply != NULL && !is_refused(reader, reply);
+    bool is_settled = reply != NULL && !is_refused(reader, READER_STEP_GROUP, reply);
     if (is_settled) {
         reader->rewinds = reply_number(reply_element(reply, 1));
     }
@@ -325,6 +313,15 @@ static void send_group(struct stream_reader *reader)
 
 /* -- acknowledging -- */
 
+static void tell_late(struct stream_reader *reader)
+{
+    log_info(reader->object,
+             "the group was set back while the batch was written: nothing of it is acknowledged",
+             LOG_INT("rewinds", reader->rewinds));
+    reader->owns_pending = true; /* what was read after that and is still ours is done again */
+    reader->callbacks.on_late(reader->owner);
+}
+
 static void on_acknowledge_reply(void *owner, struct redisReply *reply)
 {
     struct stream_reader *reader = owner;
@@ -332,23 +329,17 @@ static void on_acknowledge_reply(void *owner, struct redisReply *reply)
         proceed(reader); /* a lost one goes out again: XACK twice takes nothing the second time */
         return;
     }
-    if (reply_is_error(reply)) {
-        retry_later(reader, reply);
+    if (is_refused(reader, READER_STEP_ACKNOWLEDGE, reply)) {
         return;
     }
-    backoff_reset(&reader->backoff);
     reader->is_acknowledging = false;
     int64_t taken = reply_number(reply_element(reply, 0));
     reader->rewinds = reply_number(reply_element(reply, 1));
     if (taken < 0) {
-        log_info(
-            reader->object,
-            "the group was set back while the batch was written: nothing of it is acknowledged",
-            LOG_INT("rewinds", reader->rewinds));
-        reader->owns_pending = true; /* what was read after that and is still ours is done again */
-        taken = 0;
+        tell_late(reader);
+    } else {
+        reader->callbacks.on_acknowledged(reader->owner, (uint32_t)taken);
     }
-    reader->callbacks.on_acknowledged(reader->owner, (uint32_t)taken);
     proceed(reader);
 }
 
@@ -419,7 +410,7 @@ static void finish(struct stream_reader *reader)
     reader->is_finished = true;
     drop_batch(reader);
     redis_close(reader->redis);
-    uv_close((uv_handle_t *)&reader->retry, on_timer_closed);
+    reader_trouble_close(&reader->trouble, on_timer_closed, reader);
     uv_close((uv_handle_t *)&reader->claim, on_timer_closed);
     reader_heartbeat_close(&reader->heartbeat, on_timer_closed, reader);
 }
@@ -487,7 +478,7 @@ static void proceed(struct stream_reader *reader)
         begin_acknowledging(reader);
     }
     bool can_send = redis_is_ready(reader->redis) && !reader->is_busy &&
-                    !uv_is_active((uv_handle_t *)&reader->retry);
+                    !reader_trouble_waits(&reader->trouble);
     if (reader->is_acknowledging && can_send && !reader->acknowledge.is_sent) {
         script_call_send(&reader->acknowledge, reader->redis, on_acknowledge_reply, reader);
     }
@@ -523,16 +514,16 @@ static void on_ready(void *owner)
     /* A reply may have been lost after Redis noted its entries as ours. */
     reader->owns_pending = true;
     reader->group_due = true; /* whoever comes first creates it; no read has to fail for that */
-    if (!reader->is_finished) {
-        (void)uv_timer_stop(&reader->retry);
-    }
+    reader_trouble_stop_waiting(&reader->trouble);
+    reader_trouble_clear(&reader->trouble, READER_STEP_CONNECT);
     proceed(reader);
 }
 
 static void on_lost(void *owner, const struct error *error)
 {
-    (void)error; /* redis.c logs it */
-    proceed(owner);
+    struct stream_reader *reader = owner;
+    reader_trouble_note_lost(&reader->trouble, error);
+    proceed(reader);
 }
 
 static void on_redis_closed(void *owner)
@@ -574,8 +565,10 @@ struct stream_reader *stream_reader_open(struct uv_loop_s *loop,
     reader->callbacks = *callbacks;
     reader->owner = owner;
     reader->size = batch_size_of(options->batch_size, options->batch_bytes);
-    reader->backoff = (struct backoff){.base_ms = RETRY_BASE_MS, .limit_ms = RETRY_LIMIT_MS};
-    init_timer(reader, loop, &reader->retry);
+    reader->trouble = (struct reader_trouble){
+        .object = reader->object, .on_retry = on_retry, .on_change = on_trouble, .owner = reader};
+    reader_trouble_init(&reader->trouble, loop);
+    reader->open_timers++;
     init_timer(reader, loop, &reader->claim);
     reader_heartbeat_init(&reader->heartbeat, loop, &reader->names, reader->object);
     reader->open_timers++;

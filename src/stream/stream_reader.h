@@ -52,14 +52,24 @@ struct stream_verdict {
     uint32_t commits, identities, accounts;     /* entries by type, for cluster:metrics */
 };
 
+/* Whether Redis lets the reader work, from best to worst. */
+enum reader_state {
+    READER_READY,   /* or not connected yet */
+    READER_AWAY,    /* waiting mends it: no connection, LOADING, OOM, READONLY */
+    READER_REFUSED, /* only the set-up mends it: NOPERM, WRONGPASS; see the log */
+};
+
 struct stream_reader_callbacks {
     void (*on_batch)(void *owner, const struct stream_batch *batch);
-    /* The XACK of a batch came back: `acknowledged` of its entries moved; none where the group was set back since
-     * the batch was read (docs/delivery.md). */
+    /* The XACK of a batch came back: `acknowledged` of its entries moved. */
     void (*on_acknowledged)(void *owner, uint32_t acknowledged);
+    /* Instead, where the group was set back since the batch was read: nothing was acknowledged (docs/delivery.md). */
+    void (*on_late)(void *owner);
     /* Entries of our group that were deleted before anyone saw them (nil or in XAUTOCLAIM's third
      * element): counted, acknowledged. */
     void (*on_deleted)(void *owner, uint32_t count);
+    /* It is another than before; READER_READY is where a reader begins. */
+    void (*on_state)(void *owner, enum reader_state state);
     /* Last call. */
     void (*on_closed)(void *owner);
 };

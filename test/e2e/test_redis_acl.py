@@ -200,10 +200,10 @@ def test_a_right_that_is_missing_is_named_and_nothing_is_lost(standpipe, folder,
     try:
         daemon = setup.run(relay__cursor="oldest")
         daemon.process.wait_for_line(said)
-        if right != "xreadgroup":  # readiness looks at the stream and at what is written to it, and sees nothing of a reader
-            wait_until(lambda: daemon.get("/readyz")[0] == 503, "it is not ready", 30, [daemon.process])
+        wait_until(lambda: daemon.get("/readyz")[0] == 503, "it is not ready", 30, [daemon.process])
         server.client.execute_command("ACL", "SETUSER", "standpipe", f"+{right}")
         setup.wait_drained(generated.last_sequence)
+        wait_until(lambda: daemon.get("/readyz")[0] == 200, "it is ready again", 30, [daemon.process])
         assert daemon.terminate() == DONE
         assert generated.differences(database) == []
     finally:

@@ -183,6 +183,18 @@ static void reader_on_acknowledged(void *owner, uint32_t acknowledged)
     r.acknowledged += acknowledged;
 }
 
+static void reader_on_late(void *owner)
+{
+    (void)owner;
+    fail_msg("%s", "nobody set the group back");
+}
+
+static void reader_on_state(void *owner, enum reader_state state)
+{
+    (void)owner;
+    (void)state; /* any: that is what the faults are for */
+}
+
 static void reader_on_deleted(void *owner, uint32_t count)
 {
     (void)owner;
@@ -200,7 +212,9 @@ static void reader_open(void)
     static const struct stream_reader_callbacks callbacks = {.on_batch = reader_on_batch,
                                                              .on_acknowledged =
                                                                  reader_on_acknowledged,
+                                                             .on_late = reader_on_late,
                                                              .on_deleted = reader_on_deleted,
+                                                             .on_state = reader_on_state,
                                                              .on_closed = reader_on_closed};
     const struct stream_reader_options options = {.redis = faults_redis("reader"),
                                                   .keys = faults_keys,

@@ -28,7 +28,9 @@ struct rig {
     bool has_batch;
     struct stream_batch batch;
     unsigned batches, closed;
-    uint64_t entries, acknowledged, answers, deleted;
+    uint64_t entries, acknowledged, late, deleted;
+    enum reader_state state;
+    unsigned states_seen; /* a bit each */
     uint32_t dead_entries;
     uint32_t max_deliveries; /* seen */
     bool saw_claimed;
@@ -79,7 +81,18 @@ static void on_acknowledged(void *owner, uint32_t acknowledged)
 {
     struct rig *rig = owner;
     rig->acknowledged += acknowledged;
-    rig->answers++;
+}
+
+static void on_late(void *owner)
+{
+    ((struct rig *)owner)->late++;
+}
+
+static void on_state(void *owner, enum reader_state state)
+{
+    struct rig *rig = owner;
+    rig->state = state;
+    rig->states_seen |= 1U << state;
 }
 
 static void on_deleted(void *owner, uint32_t count)
@@ -97,7 +110,9 @@ static void rig_open(struct rig *rig, uv_loop_t *loop, const char *consumer)
     static const struct stream_reader_callbacks callbacks = {
         .on_batch = on_batch,
         .on_acknowledged = on_acknowledged,
+        .on_late = on_late,
         .on_deleted = on_deleted,
+        .on_state = on_state,
         .on_closed = on_closed,
     };
     struct stream_reader_options options = {
@@ -406,6 +421,61 @@ static int64_t committed(void)
     return stream_server_number("HGET events:ledger committed");
 }
 
+static bool is_refused(void *data)
+{
+    return ((struct rig *)data)->state == READER_REFUSED;
+}
+
+static bool is_ready_again(void *data)
+{
+    return ((struct rig *)data)->state == READER_READY;
+}
+
+/* Claims work all the while, several in the time of a read: they say nothing of it. */
+static void a_read_that_redis_refuses_is_said_until_redis_allows_it(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    struct rig rig = {0};
+    prepare(&loop);
+    rig_open(&rig, &loop, "one");
+    add_entries(1, 3);
+    wait_count(&loop, &rig.acknowledged, 3);
+    assert_int_equal(rig.states_seen, 0);
+    freeReplyObject(stream_server_call("ACL SETUSER default -xreadgroup"));
+    stream_wait(&loop, is_refused, &rig);
+    rig.states_seen = 0;
+    uint64_t ends = uv_hrtime() / 1000000 + 200;
+    while (uv_hrtime() / 1000000 < ends) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(rig.states_seen, 0);
+    freeReplyObject(stream_server_call("ACL SETUSER default +xreadgroup"));
+    add_entries(4, 4);
+    stream_wait(&loop, is_ready_again, &rig);
+    wait_count(&loop, &rig.acknowledged, 4);
+    close_reader(&rig);
+    stream_finish(&loop);
+}
+
+static void a_reader_without_its_connection_says_so_until_it_is_back(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    struct rig rig = {0};
+    prepare(&loop);
+    rig_open(&rig, &loop, "one");
+    add_entries(1, 3);
+    wait_count(&loop, &rig.acknowledged, 3);
+    freeReplyObject(stream_server_call("CLIENT KILL TYPE normal SKIPME yes"));
+    add_entries(4, 4);
+    wait_count(&loop, &rig.acknowledged, 4);
+    assert_int_equal(rig.states_seen, 1U << READER_AWAY | 1U << READER_READY);
+    assert_int_equal(rig.state, READER_READY);
+    close_reader(&rig);
+    stream_finish(&loop);
+}
+
 /* As the rewind script does it: what is pending is let go, the count rises, all is delivered again. */
 static void set_group_back(void)
 {
@@ -427,7 +497,7 @@ static void what_was_written_before_a_rewind_is_not_acknowledged_after_it(void *
     rig_open(&again, &loop, "again");
     stream_wait(&loop, has_batch, &again);
     acknowledge(&late);
-    wait_count(&loop, &late.answers, 1);
+    wait_count(&loop, &late.late, 1);
     assert_int_equal(late.acknowledged, 0);
     assert_int_equal(pending(), 3);
     acknowledge(&again);
@@ -588,6 +658,8 @@ int main(void)
         cmocka_unit_test(a_dead_consumer_s_entries_are_taken_over_with_their_count),
         cmocka_unit_test(a_live_consumer_keeps_its_batch_by_its_heartbeat),
         cmocka_unit_test(a_batch_that_others_took_over_counts_once),
+        cmocka_unit_test(a_read_that_redis_refuses_is_said_until_redis_allows_it),
+        cmocka_unit_test(a_reader_without_its_connection_says_so_until_it_is_back),
         cmocka_unit_test(what_was_written_before_a_rewind_is_not_acknowledged_after_it),
         cmocka_unit_test(what_is_read_before_the_rewind_is_heard_of_is_done_once_more),
         cmocka_unit_test(connections_killed_in_the_middle_lose_no_entry_and_no_acknowledgement),
