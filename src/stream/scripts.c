@@ -412,16 +412,25 @@ static const char sweep_text[] =
 /*
  * trim: removes whole nodes of entries that every group that counts has acknowledged. Mark and XTRIM are
  * one moment, so a group that appears in between loses nothing. XTRIM passes while Redis is full.
- *   KEYS stream, meta   ARGV entries to keep, limit a call, wanted groups...   ->  {removed, length}
+ * The entry that the mark saved in PostgreSQL stands on stays, and all after it: whenever PostgreSQL comes back with that
+ * mark, the group can be set back to it. Only a Redis that is nearly full does without.
+ *   KEYS stream, meta   ARGV entries to keep, limit a call, memory is short (1 or 0), wanted groups...
+ *   ->  {removed, length}
  */
 static const char trim_text[] = LUA_COMPARE LUA_MARK
     "local length = redis.call('XLEN', KEYS[1])\n"
     "local excess = math.min(length - tonumber(ARGV[1]), tonumber(ARGV[2]))\n"
     "if excess <= 0 then return {0, length} end\n"
-    "local mark = committed(KEYS[1], 3)\n"
+    "local mark = committed(KEYS[1], 4)\n"
     "if not mark then return {0, length} end\n"
     "local below = mark[1]\n"
     "if mark[1] == '0-0' then return {0, length} end\n"
+    "local saved = redis.call('HGET', KEYS[2], 'saved')\n"
+    "if saved and ARGV[3] == '0' and less(saved, below) then\n"
+    "  local kept = redis.call('XREVRANGE', KEYS[1], saved, '-', 'COUNT', '1')\n"
+    "  if #kept == 0 then return {0, length} end\n"
+    "  below = kept[1][1]\n"
+    "end\n"
     "local removed = redis.call('XTRIM', KEYS[1], 'MINID', '~', below, 'LIMIT', excess)\n"
     "if removed > 0 then redis.call('HDEL', KEYS[2], 'filled_from') end\n"
     "return {removed, length - removed}\n";

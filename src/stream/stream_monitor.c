@@ -16,7 +16,7 @@ enum {
     TRIM_LIMIT = 10000,  /* entries a call, so that Redis is never held up for long */
     MEMORY_PERCENT = 85, /* of maxmemory: the replay window is given up */
     PERCENT = 100,
-    FIXED_ARGUMENTS = 2,
+    FIXED_ARGUMENTS = 3,
     SWEEP_INTERVAL_MS = 60000,
     SWEEP_LIMIT = 100, /* consumers a call */
     LOOK_ARGUMENTS = 4
@@ -140,6 +140,7 @@ static void send_trim(struct stream_monitor *monitor)
                       FIXED_ARGUMENTS + wanted_count(monitor));
     script_call_number(&monitor->call, (int64_t)entries_to_keep(monitor));
     script_call_number(&monitor->call, TRIM_LIMIT);
+    script_call_number(&monitor->call, is_memory_short(&monitor->depth) ? 1 : 0);
     add_wanted(monitor);
     if (!script_call_send(&monitor->call, monitor->redis, on_trimmed, monitor)) {
         end_look(monitor);

@@ -142,6 +142,25 @@ def test_a_stream_that_was_trimmed_past_the_mark_is_fetched_again_from_the_relay
     assert daemon.terminate() == 0
 
 
+def test_a_restart_of_postgresql_never_needs_the_relay_however_short_the_window(own_setup, own_cluster, generated):
+    own_setup.stream().config_set("stream-node-max-entries", 10)  # trimming takes whole nodes
+    daemon = own_setup.run(relay__cursor="oldest", stream__max_length=0, workers__batch_size=20)
+    wait_mark(own_setup, generated.last_sequence // 3)
+    before = own_setup.stream().hget(META, "epoch")
+    own_cluster.stop()  # what was acknowledged since the last mark is in no mark that it has
+    wait_until(lambda: own_setup.queued() == generated.last_sequence, "all is queued", SECONDS, [daemon.process])
+    entries = own_setup.stream().xlen("firehose:events")
+    wait_until(lambda: daemon.metrics()["standpipe_stream_entries"] <= entries, "a look at all", SECONDS, [daemon.process])
+    own_cluster.start()
+    wait_mark(own_setup, generated.last_sequence)
+    own_setup.wait_drained(generated.last_sequence, SECONDS)
+    assert generated.differences(own_setup.database) == []
+    assert "asking the relay again" not in daemon.process.text()
+    assert own_setup.stream().hget(META, "epoch") == before
+    wait_balanced(own_setup, [daemon])
+    assert daemon.terminate() == 0
+
+
 def test_of_two_processes_one_sets_the_group_back(own_setup, own_cluster, generated):
     one = own_setup.run(name="one", relay__cursor="oldest", workers__batch_size=20)
     wait_until(lambda: own_setup.queued() > 0, "the first ingests", SECONDS, [one.process])

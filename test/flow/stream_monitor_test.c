@@ -174,6 +174,14 @@ static void a_lag_that_is_null_does_not_spoil_the_backlog(void **state)
     rig_close(&rig);
 }
 
+static int64_t first_sequence(void)
+{
+    redisReply *reply = stream_server_call("XRANGE events - + COUNT 1");
+    int64_t sequence = strtoll(reply->element[0]->element[0]->str + 2, NULL, 10);
+    freeReplyObject(reply);
+    return sequence;
+}
+
 static void trimming_spares_what_any_of_two_groups_has_not_acknowledged(void **state)
 {
     (void)state;
@@ -187,9 +195,7 @@ static void trimming_spares_what_any_of_two_groups_has_not_acknowledged(void **s
     assert_int_equal(rig.depth.committed.sequence, 500);
     look(&rig); /* begins after the trims of the first have ended */
     assert_true(rig.trimmed > 0);
-    redisReply *reply = stream_server_call("XRANGE events - + COUNT 1");
-    assert_true(strtoll(reply->element[0]->element[0]->str + 2, NULL, 10) <= 501);
-    freeReplyObject(reply);
+    assert_true(first_sequence() <= 501);
     assert_int_equal(stream_server_number("XLEN events"), 2000 - (int64_t)rig.trimmed);
     rig_close(&rig);
 }
@@ -206,6 +212,34 @@ static void trimming_keeps_the_replay_window_and_stops_there(void **state)
     look(&rig);
     assert_int_equal(stream_server_number("HEXISTS events:meta filled_from"), 0);
     assert_in_range(stream_server_number("XLEN events"), 1000, 1100); /* whole nodes only */
+    rig_close(&rig);
+}
+
+/* PostgreSQL may come back with that mark and no later one; 7-901 to 7-910 were filtered, and are no entries. */
+static void trimming_stops_at_the_mark_that_postgresql_has(void **state)
+{
+    (void)state;
+    struct rig rig;
+    prepare(2000);
+    read_and_acknowledge("group", 2000, 2000);
+    for (int i = 901; i <= 910; i++) {
+        freeReplyObject(stream_server_call("XDEL events 7-%d", i));
+    }
+    freeReplyObject(stream_server_call("HSET events:meta saved 7-905"));
+    rig_open(&rig, 0, NULL, 0);
+    look(&rig);
+    look(&rig);
+    assert_in_range(first_sequence(), 700, 900);
+    freeReplyObject(stream_server_call("HSET events:meta saved 7-1500"));
+    look(&rig);
+    look(&rig);
+    assert_in_range(first_sequence(), 1300, 1500);
+    freeReplyObject(stream_server_call("CONFIG SET maxmemory 1"));
+    look(&rig);
+    look(&rig);
+    look(&rig);
+    assert_in_range(first_sequence(), 1800, 2000); /* a full Redis has to empty itself */
+    freeReplyObject(stream_server_call("CONFIG SET maxmemory 0"));
     rig_close(&rig);
 }
 
@@ -485,6 +519,7 @@ int main(void)
         cmocka_unit_test(a_lag_that_is_null_does_not_spoil_the_backlog),
         cmocka_unit_test(trimming_spares_what_any_of_two_groups_has_not_acknowledged),
         cmocka_unit_test(trimming_keeps_the_replay_window_and_stops_there),
+        cmocka_unit_test(trimming_stops_at_the_mark_that_postgresql_has),
         cmocka_unit_test(only_the_wanted_groups_hold_trimming_back_and_ours_always_does),
         cmocka_unit_test(a_full_redis_gives_up_the_replay_window),
         cmocka_unit_test(the_other_groups_are_told_of_with_who_reads_them),
