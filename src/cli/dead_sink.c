@@ -108,7 +108,7 @@ bool dead_sink_run(struct dead_sink *sink, struct dead_try *tries, size_t count,
 void dead_sink_init(struct dead_sink *sink, const struct config *config)
 {
     *sink = (struct dead_sink){0};
-    sink_runner_init(&sink->runner, config, "dead", true);
+    sink_runner_init(&sink->runner, config, "dead", RUN_LETTERS);
     const struct frame_decoder_options decoder = {
         .verify_blocks = config->relay.verify == RELAY_VERIFY_BLOCKS,
         .filter = {.patterns = (const char *const *)config->relay.collections.items,

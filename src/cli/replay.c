@@ -271,7 +271,8 @@ static bool open_and_run(struct replay *replay, struct error *error)
         return false;
     }
     if (!replay->is_dry_run) {
-        sink_runner_init(&replay->runner, config, "replay", false);
+        sink_runner_init(&replay->runner, config, "replay",
+                         replay->range.to.text != NULL ? RUN_RANGE : RUN_TO_END);
     }
     bool is_done = run(replay, error);
     if (!replay->is_dry_run) {

@@ -58,7 +58,7 @@ bool sink_runner_wait(struct sink_runner *runner, struct error *error)
 }
 
 void sink_runner_init(struct sink_runner *runner, const struct config *config, const char *name,
-                      bool keeps_no_letters)
+                      enum sink_runner_work work)
 {
     static const struct sink_callbacks callbacks = {.on_state = on_state, .on_closed = on_closed};
     *runner = (struct sink_runner){0};
@@ -73,7 +73,8 @@ void sink_runner_init(struct sink_runner *runner, const struct config *config, c
         .batch_entries = BATCH_ENTRIES,
         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
         .prepared = config->postgres.prepared != PREPARED_OFF,
-        .keeps_no_letters = keeps_no_letters,
+        .keeps_no_letters = work == RUN_LETTERS,
+        .ignores_horizon = work == RUN_TO_END,
     };
     runner->sink = sink_open(&runner->loop, &options, &callbacks, runner);
 }

@@ -25,9 +25,14 @@ struct sink_runner {
     struct error error;
 };
 
-/* `keeps_no_letters`: what is refused is only counted. */
+enum sink_runner_work {
+    RUN_RANGE,  /* retained entries up to one of them */
+    RUN_TO_END, /* and all after them: what was deleted since is deleted again, so rows come back from below the horizon */
+    RUN_LETTERS, /* what is refused again is only counted */
+};
+
 void sink_runner_init(struct sink_runner *runner, const struct config *config, const char *name,
-                      bool keeps_no_letters);
+                      enum sink_runner_work work);
 void sink_runner_deinit(struct sink_runner *runner);
 void sink_runner_submit(struct sink_runner *runner, struct sink_batch *batch);
 /* Every on_done calls it. */

@@ -39,7 +39,7 @@ enum prepared_mode {
 
 /* How many keys there are. */
 enum {
-    CONFIG_KEY_COUNT = 48
+    CONFIG_KEY_COUNT = 49
 };
 
 /* When a changed key is felt after a reload. */
@@ -120,6 +120,7 @@ struct config_postgres {
     uint64_t connections; /* per process, at least one a thread; 0 is never stored */
     uint64_t batch_bytes;
     uint64_t batch_age_ms;
+    uint64_t tombstone_age_ms; /* 0: tombstones are kept for ever */
     enum prepared_mode prepared;
     char *tables_file; /* NULL: the built-in description; "none": no typed tables */
 };

@@ -25,11 +25,12 @@ enum counter {
     COUNTER_UNCHANGED,
     COUNTER_SKIPPED,
     COUNTER_DEAD,
-    COUNTER_CLAIMED, /* entries taken over from others, or our own of an earlier run */
-    COUNTER_TRIMMED, /* entries */
-    COUNTER_REWINDS, /* times that the group was set back because PostgreSQL went back in time */
-    COUNTER_LATE,    /* batches that were not acknowledged since the group was set back */
-    COUNTER_DELETED, /* entries that were gone before anyone saw them */
+    COUNTER_CLAIMED,   /* entries taken over from others, or our own of an earlier run */
+    COUNTER_TRIMMED,   /* entries */
+    COUNTER_REWINDS,   /* times that the group was set back because PostgreSQL went back in time */
+    COUNTER_FORGOTTEN, /* tombstones */
+    COUNTER_LATE,      /* batches that were not acknowledged since the group was set back */
+    COUNTER_DELETED,   /* entries that were gone before anyone saw them */
     COUNTER_COUNT
 };
 

@@ -195,6 +195,7 @@ static void fill_sink(const struct console_sources *sources, struct metrics_snap
     sink->committed_entries[EVENT_SYNC] = total(sources, COUNTER_SYNCS);
     sink->claimed = total(sources, COUNTER_CLAIMED);
     sink->trimmed = total(sources, COUNTER_TRIMMED);
+    sink->forgotten = total(sources, COUNTER_FORGOTTEN);
     sink->late = total(sources, COUNTER_LATE);
     sink->rewinds = total(sources, COUNTER_REWINDS);
     sink->dead_entries = total(sources, COUNTER_DEAD_ENTRIES);

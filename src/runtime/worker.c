@@ -310,6 +310,12 @@ static void sink_on_error(void *owner, const char *sqlstate)
     worker_stats_add_error(worker->stats, sqlstate);
 }
 
+static void sink_on_forgotten(void *owner, uint64_t tombstones)
+{
+    struct worker *worker = owner;
+    counters_add(&worker->stats->counters, COUNTER_FORGOTTEN, tombstones);
+}
+
 /* ---- opening -------------------------------------------------------------------------------- */
 
 static void open_sink(struct worker *worker, const struct worker_options *options)
@@ -318,6 +324,7 @@ static void open_sink(struct worker *worker, const struct worker_options *option
         .on_state = sink_on_state,
         .on_rows = sink_on_rows,
         .on_error = sink_on_error,
+        .on_forgotten = sink_on_forgotten,
         .on_closed = sink_on_closed,
     };
     const struct config_postgres *postgres = &options->config->postgres;
@@ -326,6 +333,7 @@ static void open_sink(struct worker *worker, const struct worker_options *option
         .schema = postgres->schema,
         .tables = options->config->tables,
         .clears_repos = options->number == 0,
+        .tombstone_age_ms = postgres->tombstone_age_ms,
         .name = worker->name,
         .connections = options->connections,
         .batch_bytes = postgres->batch_bytes,

@@ -86,7 +86,7 @@ void batch_begin_one(struct batch *batch, const struct batch_verdict *verdicts, 
     BEGIN_TABLE(batch, BATCH_CLEARED, PG_TEXT);
     BEGIN_TABLE(batch, BATCH_OWED, PG_TEXT, PG_TEXT);
     BEGIN_TABLE(batch, BATCH_RECORDS, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT,
-                PG_BYTEA, PG_TEXT, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT);
+                PG_BYTEA, PG_TEXT, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT, PG_INT8);
     BEGIN_TABLE(batch, BATCH_DEAD_LETTERS, PG_INT8, PG_INT8, PG_INT8, PG_TEXT, PG_TEXT, PG_TEXT,
                 PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_BYTEA, PG_INT8, PG_INT8);
 }
@@ -366,6 +366,18 @@ static void append_floor_rev(struct batch *batch, struct pg_array *column,
     pg_array_append(column, slice_of(tid, sizeof(tid)));
 }
 
+/* What the horizon is compared with: none for the reference system's entries. A delete keeps its own in any case. */
+static void append_epoch(struct batch *batch, struct pg_array *column, const struct event *event,
+                         const struct event_op *op)
+{
+    bool is_exempt = batch->ignores_horizon && op->action != OP_DELETE;
+    if (event->position.epoch == 0 || is_exempt) {
+        pg_array_append_null(column);
+    } else {
+        pg_array_append_int64(column, (int64_t)event->position.epoch);
+    }
+}
+
 static void append_record(struct batch *batch, const struct batch_row *row)
 {
     const struct batch_event *event = &batch->events[row->event];
@@ -389,6 +401,7 @@ static void append_record(struct batch *batch, const struct batch_row *row)
     pg_array_append_int64(&column[8], event->event.position.sequence);
     pg_array_append_time(&column[9], event->time_us);
     append_floor_rev(batch, &column[10], event);
+    append_epoch(batch, &column[11], &event->event, op);
     table->rows++;
     batch_tables_put(batch, event, row->op, record);
 }

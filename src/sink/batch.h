@@ -89,6 +89,7 @@ struct batch {
     int only_op;   /* BATCH_OP_ENTRY: all */
     bool is_whole; /* not an entry that is looked at because something was refused */
     enum dead_letter_form form;
+    bool ignores_horizon;  /* rows may come back from below it */
     bool keeps_no_letters; /* what is dead is only counted: a retry of letters */
     int64_t now_us;
     struct buffer scratch;

@@ -9,6 +9,7 @@
 #include "sink/batch.h"
 #include "sink/pg_connection.h"
 #include "sink/statements.h"
+#include "sink/tombstones.h"
 
 #include <uv.h>
 
@@ -24,6 +25,7 @@ enum purger_phase {
     PURGER_FINDING,
     PURGER_CLEARING,
     PURGER_ENDING,
+    PURGER_FORGETTING, /* tombstones: finding, or deleting */
     PURGER_CLOSED,
 };
 
@@ -45,6 +47,7 @@ struct purger {
     bool *is_spared;      /* of each table: it refuses to give up rows of this piece */
     uint64_t begun_ms;    /* the piece */
     uint64_t records;     /* removed of this repo, by us */
+    struct tombstones tombstones;
     /* Where the piece stands, and after it the place to go on from; empty: the start. */
     struct buffer did, collection, rkeys, last_rkey;
 };
@@ -140,7 +143,9 @@ static void fail(struct purger *purger, const struct pg_failure *failure)
     uint64_t suppressed = 0;
     bool is_outage = failure->is_lost || failure->class == SQLSTATE_OUTAGE;
     if (!is_outage && log_limit_pass(&purger->refused_limit, &suppressed)) {
-        log_warning(purger->object, "the clearing of a deleted repo is held",
+        log_warning(purger->object,
+                    purger->phase == PURGER_FORGETTING ? "the forgetting of tombstones is held"
+                                                       : "the clearing of a deleted repo is held",
                     LOG_SLICE("did", buffer_slice(&purger->did)),
                     LOG_TEXT("sqlstate", failure->sqlstate), LOG_TEXT("why", failure->text),
                     LOG_INT("suppressed", suppressed));
@@ -307,6 +312,71 @@ static void clear(struct purger *purger)
     pg_connection_end(purger->connection);
 }
 
+/* --- tombstones --- */
+
+static void on_forget_result(struct pg_request *request, unsigned query,
+                             const struct pg_answer *answer)
+{
+    struct purger *purger = LIST_ENTRY(request, struct purger, request);
+    if (query == 1) {
+        purger->callbacks.on_forgotten(purger->owner, answer->affected);
+    }
+}
+
+static void on_forget_done(struct pg_request *request, const struct pg_failure *failure)
+{
+    struct purger *purger = LIST_ENTRY(request, struct purger, request);
+    if (purger->phase == PURGER_CLOSED) {
+        return;
+    }
+    if (failure != NULL) {
+        fail(purger, failure);
+    } else {
+        pause_for_others(purger);
+    }
+}
+
+static void on_tombstones_result(struct pg_request *request, unsigned query,
+                                 const struct pg_answer *answer)
+{
+    struct purger *purger = LIST_ENTRY(request, struct purger, request);
+    tombstones_take(&purger->tombstones, query, answer);
+}
+
+static void on_tombstones_done(struct pg_request *request, const struct pg_failure *failure)
+{
+    struct purger *purger = LIST_ENTRY(request, struct purger, request);
+    if (purger->phase == PURGER_CLOSED) {
+        return;
+    }
+    if (failure != NULL) {
+        fail(purger, failure);
+        return;
+    }
+    if (purger->tombstones.count == 0) {
+        wait_for(purger, purger->interval_ms);
+        return;
+    }
+    purger->request = (struct pg_request){.on_result = on_forget_result, .on_done = on_forget_done};
+    pg_connection_begin(purger->connection, &purger->request);
+    tombstones_send_delete(&purger->tombstones, purger->connection);
+    pg_connection_end(purger->connection);
+}
+
+static void forget_tombstones(struct purger *purger)
+{
+    if (purger->tombstones.age_ms == 0) {
+        wait_for(purger, purger->interval_ms);
+        return;
+    }
+    purger->phase = PURGER_FORGETTING;
+    purger->request =
+        (struct pg_request){.on_result = on_tombstones_result, .on_done = on_tombstones_done};
+    pg_connection_begin(purger->connection, &purger->request);
+    tombstones_send_find(&purger->tombstones, purger->connection);
+    pg_connection_end(purger->connection);
+}
+
 /* --- finding one --- */
 
 static void on_found(struct pg_request *request, unsigned query, const struct pg_answer *answer)
@@ -332,7 +402,7 @@ static void on_find_done(struct pg_request *request, const struct pg_failure *fa
     if (failure != NULL) {
         fail(purger, failure);
     } else if (purger->did.size == 0) {
-        wait_for(purger, purger->interval_ms);
+        forget_tombstones(purger);
     } else if (purger->rkeys.size == 0) {
         end(purger);
     } else {
@@ -386,6 +456,7 @@ static void finish_closing(struct purger *purger)
     buffer_deinit(&purger->collection);
     buffer_deinit(&purger->rkeys);
     buffer_deinit(&purger->last_rkey);
+    tombstones_deinit(&purger->tombstones);
     free(purger->is_spared);
     free(purger->object);
     free(purger);
@@ -436,6 +507,7 @@ struct purger *purger_open(struct uv_loop_s *loop, const struct sink_options *op
     purger->object = name_object(options->name);
     purger->is_spared = memory_allocate((table_count(purger) + 1) * sizeof(*purger->is_spared));
     batch_init(&purger->batch, plan);
+    tombstones_init(&purger->tombstones, options->tombstone_age_ms);
     int result = uv_timer_init(loop, &purger->timer);
     ASSERT(result == 0);
     purger->timer.data = purger;

@@ -8,6 +8,8 @@
  * two purgers at one repo do no harm. A piece is short, and as much time as it took is left to others after it. What
  * the repo writes meanwhile lies above the floor and is not touched.
  *
+ * Where no repo is to be cleared it forgets tombstones, piece by piece (tombstones.h).
+ *
  * Ownership: heap; freed after `on_closed`; has a connection of its own. Threading: the loop's thread only.
  */
 #ifndef SINK_PURGER_H
@@ -21,6 +23,7 @@ struct purger;
 struct purger_callbacks {
     /* As in sink_callbacks. */
     void (*on_rows)(void *owner, size_t table, const struct sink_rows *rows);
+    void (*on_forgotten)(void *owner, uint64_t tombstones);
     void (*on_closed)(void *owner);
 };
 

@@ -143,6 +143,22 @@ static const char tables[] =
     "    updated_at timestamptz NOT NULL DEFAULT now()\n"
     ");\n";
 
+/* A tombstone goes when it lies at or below the horizon (tombstones.h); with `epoch`, which no other row has, `seq` is its
+ * position. The index is on that column so that no write of a live record moves an entry of it. */
+static const char tombstones[] =
+    "ALTER TABLE standpipe_records ADD COLUMN epoch bigint;\n"
+    "CREATE INDEX standpipe_records_tombstones ON standpipe_records (epoch, seq)\n"
+    "    WHERE epoch IS NOT NULL;\n"
+    "CREATE TABLE standpipe_horizon (\n"
+    "    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),\n"
+    "    epoch bigint NOT NULL DEFAULT 0,\n"
+    "    seq bigint NOT NULL DEFAULT 0,\n"
+    "    next_epoch bigint,\n" /* the committed mark at next_at: the horizon to be */
+    "    next_seq bigint,\n"
+    "    next_at timestamptz\n"
+    ");\n"
+    "INSERT INTO standpipe_horizon DEFAULT VALUES;\n";
+
 const struct schema_step schema_steps[] = {
     {"repos", repos},
     {"records", records},
@@ -150,5 +166,6 @@ const struct schema_step schema_steps[] = {
     {"bounds and mirror of dead letters", letters},
     {"rows hidden until they are cleared", hidden_rows},
     {"typed tables", tables},
+    {"horizon of tombstones", tombstones},
 };
 const int schema_step_count = sizeof(schema_steps) / sizeof(schema_steps[0]);

@@ -311,6 +311,14 @@ static void on_writer_closed(void *owner, struct writer *writer)
     close_last(sink);
 }
 
+static void on_purger_forgotten(void *owner, uint64_t tombstones)
+{
+    const struct sink *sink = owner;
+    if (sink->callbacks.on_forgotten != NULL) {
+        sink->callbacks.on_forgotten(sink->owner, tombstones);
+    }
+}
+
 static void on_purger_closed(void *owner)
 {
     struct sink *sink = owner;
@@ -359,6 +367,7 @@ static void open_purger(struct sink *sink, struct uv_loop_s *loop,
                         const struct sink_options *options)
 {
     static const struct purger_callbacks callbacks = {.on_rows = on_writer_rows,
+                                                      .on_forgotten = on_purger_forgotten,
                                                       .on_closed = on_purger_closed};
     sink->open_handles++;
     sink->purger = purger_open(loop, options, sink->plan, &callbacks, sink);

@@ -51,9 +51,12 @@ struct sink_options {
         batch_age_ms; /* how long a batch waits for company beside a large transaction; 0: never */
     uint64_t statement_timeout_ms;
     bool prepared;         /* false behind a transaction pooler */
+    bool ignores_horizon;  /* all that was deleted since is deleted again, too: see tombstones.h */
     bool keeps_no_letters; /* a retry of dead letters: what is dead again is only counted */
     bool
         clears_repos; /* also removes what large deleted repos have left: purger.h; one connection more */
+    uint64_t
+        tombstone_age_ms; /* with clears_repos: deletes are forgotten after it, see tombstones.h; 0: never */
     uint64_t purge_interval_ms;     /* between its looks; 0: 5,000 */
     uint64_t misconfigured_wait_ms; /* between tries where the set-up is wrong; 0: 30,000 */
 };
@@ -100,6 +103,8 @@ struct sink_callbacks {
     void (*on_state)(void *owner, enum sink_state state, const struct error *error);
     /* A transaction failed, or a connection was lost or refused; "" where no server said why. May be NULL. */
     void (*on_error)(void *owner, const char *sqlstate);
+    /* So many tombstones were forgotten. May be NULL. */
+    void (*on_forgotten)(void *owner, uint64_t tombstones);
     void (*on_closed)(void *owner);
 };
 

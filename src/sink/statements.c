@@ -104,19 +104,29 @@ static const char owed_sql[] =
     " FROM unnest($1, $2) AS x (did, rev)"
     " WHERE r.did = x.did AND x.rev > coalesce(r.sync_rev, '') AND x.rev >= coalesce(r.floor, '')";
 
+/* What comes from at or below the horizon and has no row was deleted since, and its tombstone is gone (tombstones.h).
+ * Entries of the reference system have no epoch, and what they delete keeps its tombstone. A subquery that yields a
+ * value is looked up row by row, whatever the planner believes of the table's size. */
+#define IS_ABOVE_HORIZON                                                                           \
+    "((x.epoch, x.seq) <= (SELECT h.epoch, h.seq FROM standpipe_horizon AS h)) IS NOT TRUE"
+
 /* Of two commits with one rev the same wins as in batch.c, whichever comes first: 'c' puts every CID, an empty one
  * too, above a tombstone. */
 #define RECORDS                                                                                    \
     "INSERT INTO standpipe_records AS r (did, collection, rkey, cid, rev, record, record_cbor,"    \
-    " invalid, seq, event_time, indexed_at)"                                                       \
-    " SELECT did, collection, rkey, cid, rev, record::jsonb, cbor, invalid, seq, at, now()"        \
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"                                   \
-    " AS x (did, collection, rkey, cid, rev, record, cbor, invalid, seq, at, floor_rev)"           \
+    " invalid, seq, event_time, indexed_at, epoch)"                                                \
+    " SELECT did, collection, rkey, cid, rev, record::jsonb, cbor, invalid, seq, at, now(),"       \
+    " CASE WHEN cid IS NULL THEN epoch END"                                                        \
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"                              \
+    " AS x (did, collection, rkey, cid, rev, record, cbor, invalid, seq, at, floor_rev, epoch)"    \
     " WHERE NOT EXISTS (SELECT FROM repos AS p WHERE p.did = x.did AND p.floor > x.floor_rev)"     \
+    " AND (" IS_ABOVE_HORIZON " OR (SELECT true FROM standpipe_records AS q"                       \
+    " WHERE q.did = x.did AND q.collection = x.collection AND q.rkey = x.rkey))"                   \
     " ORDER BY did COLLATE \"C\", collection COLLATE \"C\", rkey COLLATE \"C\""                    \
     " ON CONFLICT (did, collection, rkey) DO UPDATE SET cid = excluded.cid, rev = excluded.rev,"   \
     " record = excluded.record, record_cbor = excluded.record_cbor, invalid = excluded.invalid,"   \
-    " seq = excluded.seq, event_time = excluded.event_time, indexed_at = excluded.indexed_at"      \
+    " seq = excluded.seq, event_time = excluded.event_time, indexed_at = excluded.indexed_at,"     \
+    " epoch = excluded.epoch"                                                                      \
     " WHERE excluded.rev > r.rev OR (excluded.rev = r.rev AND CASE WHEN r.rev = ''"                \
     " THEN excluded.seq > r.seq"                                                                   \
     " ELSE coalesce('c' || excluded.cid, '') > coalesce('c' || r.cid, '') END)"
@@ -185,7 +195,7 @@ static const uint32_t floors_types[] = {TEXTS, TEXTS, TIMES};
 static const uint32_t cleared_types[] = {TEXTS};
 static const uint32_t owed_types[] = {TEXTS, TEXTS};
 static const uint32_t records_types[] = {TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS,
-                                         BYTES, TEXTS, INTS,  TIMES, TEXTS};
+                                         BYTES, TEXTS, INTS,  TIMES, TEXTS, INTS};
 static const uint32_t dead_letters_types[] = {INTS,  INTS,  INTS,  TEXTS, TEXTS, TEXTS, TEXTS,
                                               TEXTS, TEXTS, TEXTS, TEXTS, BYTES, INTS,  INTS};
 

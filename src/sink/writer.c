@@ -476,6 +476,7 @@ struct writer *writer_open(struct uv_loop_s *loop, const struct sink_options *op
     transaction_init(&writer->transaction, plan);
     writer->transaction.on_done = on_done;
     writer->transaction.batch.keeps_no_letters = options->keeps_no_letters;
+    writer->transaction.batch.ignores_horizon = options->ignores_horizon;
     list_init(&writer->batches);
     int result = uv_timer_init(loop, &writer->timer);
     ASSERT(result == 0);

@@ -37,6 +37,7 @@ SETTINGS = {
     "workers.batch_size": 100,
     "workers.claim_interval_ms": 500,
     "workers.claim_min_idle_ms": 2000,
+    "postgres.tombstone_age_ms": 3000,
     "postgres.connections": CONNECTIONS,
     "shutdown.timeout_ms": 25000,
 }

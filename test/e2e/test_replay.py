@@ -131,6 +131,16 @@ def test_a_stream_that_does_not_reach_back_says_so_and_applies_what_it_has(taken
     replay(taken, "--from", 0)  # all that there is was asked for
 
 
+def test_rows_come_back_from_below_the_horizon_where_what_deleted_them_since_comes_too(taken):
+    """A tombstone that is gone guards nothing: with an end the delete may lie behind it."""
+    taken.database.query("UPDATE standpipe_horizon SET epoch = (SELECT max(epoch) FROM standpipe_cursor), seq = 20")
+    lose(taken)
+    replay(taken, "--from", "0", "--to", "30")
+    assert rkeys(taken) == names(range(21, 31))
+    replay(taken, "--from", "0")
+    assert rkeys(taken) == names(range(1, EVENTS + 1))
+
+
 def test_an_empty_stream_is_said(setup):
     assert setup.command("migrate").returncode == DONE
     assert "does not reach back" in replay(setup, "--from", 5, code=FAILED).stderr

@@ -1,0 +1,117 @@
+#include "sink/tombstones.h"
+
+#include "base/panic.h"
+
+enum {
+    INT8 = 20,
+    TEXTS = 1009,
+    INT8_SIZE = 8,
+    BITS_PER_BYTE = 8,
+    QUERY_FIND = 2, /* the third: after raising the horizon and noting the next one */
+};
+
+static const uint32_t age_types[] = {INT8};
+static const uint32_t keys_types[] = {TEXTS, TEXTS, TEXTS};
+
+#define IS_TIME "next_at < now() - $1 * interval '1 millisecond'"
+
+/* To the mark that was noted, or to right below the first undecided letter. */
+static const struct pg_statement raise_horizon = {
+    .sql = "UPDATE standpipe_horizon AS h SET epoch = p.epoch, seq = p.seq FROM ("
+           "SELECT n.next_epoch AS epoch, n.next_seq AS seq FROM standpipe_horizon AS n"
+           " UNION ALL (SELECT epoch, seq - 1 FROM standpipe_dead_letters"
+           " WHERE type IS DISTINCT FROM 'summary' AND epoch > 0 ORDER BY epoch, seq LIMIT 1)"
+           " ORDER BY epoch, seq LIMIT 1) AS p"
+           " WHERE h." IS_TIME " AND (p.epoch, p.seq) > (h.epoch, h.seq)"
+           " AND (p.epoch, p.seq) <= (h.next_epoch, h.next_seq)"
+           " AND EXISTS (SELECT FROM standpipe_cursor AS c"
+           " WHERE c.epoch = h.next_epoch AND c.committed > h.next_seq)",
+    .types = age_types,
+    .count = 1};
+
+static const struct pg_statement note_next = {
+    .sql = "UPDATE standpipe_horizon AS h SET next_epoch = c.epoch, next_seq = c.committed,"
+           " next_at = now() FROM (SELECT epoch, committed FROM standpipe_cursor"
+           " ORDER BY epoch DESC, committed DESC LIMIT 1) AS c"
+           " WHERE h.next_at IS NULL OR h." IS_TIME,
+    .types = age_types,
+    .count = 1};
+
+#define IS_BELOW "(r.epoch, r.seq) <= (SELECT h.epoch, h.seq FROM standpipe_horizon AS h)"
+
+static const struct pg_statement find_piece = {
+    .sql = "SELECT r.did, r.collection, r.rkey FROM standpipe_records AS r"
+           " WHERE r.epoch IS NOT NULL AND " IS_BELOW " ORDER BY r.epoch, r.seq LIMIT 200"};
+_Static_assert(TOMBSTONES_PIECE == 200, "find_piece says the same");
+
+/* As every writer of these repos does first, in the same order. */
+static const struct pg_statement lock_repos = {
+    .sql = "SELECT FROM repos WHERE did = ANY ($1) ORDER BY did FOR UPDATE",
+    .types = keys_types,
+    .count = 1};
+static const struct pg_statement delete_piece = {
+    .sql =
+        "DELETE FROM standpipe_records AS r USING unnest($1, $2, $3) AS x (did, collection, rkey)"
+        " WHERE r.did = x.did AND r.collection = x.collection AND r.rkey = x.rkey"
+        " AND r.epoch IS NOT NULL AND " IS_BELOW,
+    .types = keys_types,
+    .count = TOMBSTONES_COLUMNS};
+
+static void begin_keys(struct tombstones *tombstones)
+{
+    for (unsigned i = 0; i < TOMBSTONES_COLUMNS; i++) {
+        pg_array_begin(&tombstones->keys[i], PG_TEXT);
+    }
+    tombstones->count = 0;
+}
+
+void tombstones_init(struct tombstones *tombstones, uint64_t age_ms)
+{
+    *tombstones = (struct tombstones){.age_ms = (int64_t)age_ms};
+    begin_keys(tombstones);
+}
+
+void tombstones_deinit(struct tombstones *tombstones)
+{
+    for (unsigned i = 0; i < TOMBSTONES_COLUMNS; i++) {
+        pg_array_deinit(&tombstones->keys[i]);
+    }
+}
+
+void tombstones_send_find(struct tombstones *tombstones, struct pg_connection *connection)
+{
+    char bytes[INT8_SIZE];
+    for (int i = 0; i < INT8_SIZE; i++) {
+        bytes[i] = (char)((uint64_t)tombstones->age_ms >> (BITS_PER_BYTE * (INT8_SIZE - 1 - i)));
+    }
+    const struct slice age = slice_of(bytes, sizeof(bytes));
+    begin_keys(tombstones);
+    pg_connection_query(connection, &raise_horizon, &age);
+    pg_connection_query(connection, &note_next, &age);
+    pg_connection_query(connection, &find_piece, NULL);
+}
+
+void tombstones_take(struct tombstones *tombstones, unsigned query, const struct pg_answer *answer)
+{
+    if (query != QUERY_FIND) {
+        return;
+    }
+    for (unsigned row = 0; row < answer->rows; row++) {
+        for (unsigned i = 0; i < TOMBSTONES_COLUMNS; i++) {
+            const char *text = pg_answer_text(answer, row, i);
+            pg_array_append(&tombstones->keys[i], slice_from_string(text));
+        }
+    }
+    tombstones->count = answer->rows;
+}
+
+void tombstones_send_delete(struct tombstones *tombstones, struct pg_connection *connection)
+{
+    struct slice values[TOMBSTONES_COLUMNS];
+    ASSERT(tombstones->count > 0);
+    for (unsigned i = 0; i < TOMBSTONES_COLUMNS; i++) {
+        values[i] = pg_array_finish(&tombstones->keys[i]);
+    }
+    pg_connection_query(connection, &lock_repos, values);
+    pg_connection_query(connection, &delete_piece, values);
+}
