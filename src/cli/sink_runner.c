@@ -74,7 +74,7 @@ void sink_runner_init(struct sink_runner *runner, const struct config *config, c
         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
         .prepared = config->postgres.prepared != PREPARED_OFF,
         .keeps_no_letters = work == RUN_LETTERS,
-        .ignores_horizon = work == RUN_TO_END,
+        .ignores_horizon = work != RUN_RANGE,
     };
     runner->sink = sink_open(&runner->loop, &options, &callbacks, runner);
 }

@@ -28,7 +28,7 @@ struct sink_runner {
 enum sink_runner_work {
     RUN_RANGE,  /* retained entries up to one of them */
     RUN_TO_END, /* and all after them: what was deleted since is deleted again, so rows come back from below the horizon */
-    RUN_LETTERS, /* what is refused again is only counted */
+    RUN_LETTERS, /* what is refused again is only counted; the tombstones of their repos are there */
 };
 
 void sink_runner_init(struct sink_runner *runner, const struct config *config, const char *name,

@@ -151,6 +151,7 @@ static void fail(struct purger *purger, const struct pg_failure *failure)
                     LOG_INT("suppressed", suppressed));
     }
     begin_anew(purger);
+    tombstones_begin_anew(&purger->tombstones);
     wait_for(purger, purger->interval_ms);
 }
 
@@ -354,7 +355,7 @@ static void on_tombstones_done(struct pg_request *request, const struct pg_failu
         return;
     }
     if (purger->tombstones.count == 0) {
-        wait_for(purger, purger->interval_ms);
+        wait_for(purger, purger->tombstones.is_found ? PAUSE_MIN_MS : purger->interval_ms);
         return;
     }
     purger->request = (struct pg_request){.on_result = on_forget_result, .on_done = on_forget_done};

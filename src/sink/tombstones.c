@@ -1,5 +1,8 @@
 #include "sink/tombstones.h"
 
+#include <stdlib.h>
+
+#include "base/clock.h"
 #include "base/panic.h"
 
 enum {
@@ -7,20 +10,34 @@ enum {
     TEXTS = 1009,
     INT8_SIZE = 8,
     BITS_PER_BYTE = 8,
-    QUERY_FIND = 2, /* the third: after raising the horizon and noting the next one */
+    SWEEP_MS = 3600 * 1000, /* between two sweeps where the horizon stands still */
+};
+
+enum find_query {
+    QUERY_RAISE,
+    QUERY_NOTE,
+    QUERY_FIND
+};
+
+enum find_column { /* after the key */
+    COLUMN_EPOCH = TOMBSTONES_COLUMNS,
+    COLUMN_SEQ,
+    COLUMN_HELD
 };
 
 static const uint32_t age_types[] = {INT8};
+static const uint32_t after_types[] = {INT8, INT8};
 static const uint32_t keys_types[] = {TEXTS, TEXTS, TEXTS};
 
 #define IS_TIME "next_at < now() - $1 * interval '1 millisecond'"
 
-/* To the mark that was noted, or to right below the first undecided letter. */
+/* To the mark that was noted, or to right below the first broken frame. */
 static const struct pg_statement raise_horizon = {
     .sql = "UPDATE standpipe_horizon AS h SET epoch = p.epoch, seq = p.seq FROM ("
            "SELECT n.next_epoch AS epoch, n.next_seq AS seq FROM standpipe_horizon AS n"
            " UNION ALL (SELECT epoch, seq - 1 FROM standpipe_dead_letters"
-           " WHERE type IS DISTINCT FROM 'summary' AND epoch > 0 ORDER BY epoch, seq LIMIT 1)"
+           " WHERE EXISTS (SELECT FROM standpipe_horizon WHERE " IS_TIME ")"
+           " AND type = 'frame' AND epoch > 0 ORDER BY epoch, seq LIMIT 1)"
            " ORDER BY epoch, seq LIMIT 1) AS p"
            " WHERE h." IS_TIME " AND (p.epoch, p.seq) > (h.epoch, h.seq)"
            " AND (p.epoch, p.seq) <= (h.next_epoch, h.next_seq)"
@@ -39,9 +56,16 @@ static const struct pg_statement note_next = {
 
 #define IS_BELOW "(r.epoch, r.seq) <= (SELECT h.epoch, h.seq FROM standpipe_horizon AS h)"
 
+#define IS_HELD                                                                                    \
+    "EXISTS (SELECT FROM standpipe_dead_letters AS d WHERE d.did = r.did"                          \
+    " AND d.type IS DISTINCT FROM 'summary')"
+
 static const struct pg_statement find_piece = {
-    .sql = "SELECT r.did, r.collection, r.rkey FROM standpipe_records AS r"
-           " WHERE r.epoch IS NOT NULL AND " IS_BELOW " ORDER BY r.epoch, r.seq LIMIT 200"};
+    .sql = "SELECT r.did, r.collection, r.rkey, r.epoch, r.seq, " IS_HELD
+           " FROM standpipe_records AS r WHERE r.epoch IS NOT NULL AND (r.epoch, r.seq) > ($1, $2)"
+           " AND " IS_BELOW " ORDER BY r.epoch, r.seq FETCH FIRST 200 ROWS WITH TIES",
+    .types = after_types,
+    .count = 2};
 _Static_assert(TOMBSTONES_PIECE == 200, "find_piece says the same");
 
 /* As every writer of these repos does first, in the same order. */
@@ -78,31 +102,72 @@ void tombstones_deinit(struct tombstones *tombstones)
     }
 }
 
+static struct slice int64_bytes(int64_t number, char bytes[INT8_SIZE])
+{
+    for (int i = 0; i < INT8_SIZE; i++) {
+        bytes[i] = (char)((uint64_t)number >> (BITS_PER_BYTE * (INT8_SIZE - 1 - i)));
+    }
+    return slice_of(bytes, INT8_SIZE);
+}
+
+static bool is_sweep_due(const struct tombstones *tombstones)
+{
+    bool is_under_way = tombstones->after.epoch != 0;
+    return is_under_way || tombstones->has_risen || tombstones->swept_ms == 0 ||
+           clock_monotonic_ms() - tombstones->swept_ms >= SWEEP_MS;
+}
+
 void tombstones_send_find(struct tombstones *tombstones, struct pg_connection *connection)
 {
-    char bytes[INT8_SIZE];
-    for (int i = 0; i < INT8_SIZE; i++) {
-        bytes[i] = (char)((uint64_t)tombstones->age_ms >> (BITS_PER_BYTE * (INT8_SIZE - 1 - i)));
-    }
-    const struct slice age = slice_of(bytes, sizeof(bytes));
+    char bytes[2][INT8_SIZE];
+    const struct slice age = int64_bytes(tombstones->age_ms, bytes[0]);
     begin_keys(tombstones);
+    tombstones->is_found = false;
     pg_connection_query(connection, &raise_horizon, &age);
     pg_connection_query(connection, &note_next, &age);
-    pg_connection_query(connection, &find_piece, NULL);
+    if (is_sweep_due(tombstones)) {
+        const struct slice after[] = {int64_bytes((int64_t)tombstones->after.epoch, bytes[0]),
+                                      int64_bytes(tombstones->after.sequence, bytes[1])};
+        tombstones->has_risen = tombstones->has_risen && tombstones->after.epoch != 0;
+        pg_connection_query(connection, &find_piece, after);
+    }
+}
+
+static void take_row(struct tombstones *tombstones, const struct pg_answer *answer, unsigned row)
+{
+    tombstones->after.epoch = strtoull(pg_answer_text(answer, row, COLUMN_EPOCH), NULL, 10);
+    tombstones->after.sequence = strtoll(pg_answer_text(answer, row, COLUMN_SEQ), NULL, 10);
+    if (pg_answer_text(answer, row, COLUMN_HELD)[0] == 't') {
+        return;
+    }
+    for (unsigned i = 0; i < TOMBSTONES_COLUMNS; i++) {
+        pg_array_append(&tombstones->keys[i], slice_from_string(pg_answer_text(answer, row, i)));
+    }
+    tombstones->count++;
 }
 
 void tombstones_take(struct tombstones *tombstones, unsigned query, const struct pg_answer *answer)
 {
+    if (query == QUERY_RAISE) {
+        tombstones->has_risen = tombstones->has_risen || answer->affected > 0;
+    }
     if (query != QUERY_FIND) {
         return;
     }
     for (unsigned row = 0; row < answer->rows; row++) {
-        for (unsigned i = 0; i < TOMBSTONES_COLUMNS; i++) {
-            const char *text = pg_answer_text(answer, row, i);
-            pg_array_append(&tombstones->keys[i], slice_from_string(text));
-        }
+        take_row(tombstones, answer, row);
     }
-    tombstones->count = answer->rows;
+    tombstones->is_found = answer->rows > 0;
+    if (answer->rows == 0) {
+        tombstones->after = (struct position){0};
+        tombstones->swept_ms = clock_monotonic_ms();
+    }
+}
+
+void tombstones_begin_anew(struct tombstones *tombstones)
+{
+    tombstones->after = (struct position){0};
+    tombstones->has_risen = true;
 }
 
 void tombstones_send_delete(struct tombstones *tombstones, struct pg_connection *connection)

@@ -78,6 +78,10 @@ class Verdict:
     # --- what is in PostgreSQL ---
 
     def state(self):
+        """Also what a horizon of tombstones might have let in again, or kept out."""
+        ((epoch, seq),) = self.world.database.query("SELECT epoch, seq FROM standpipe_horizon")
+        ((kept,),) = self.world.database.query("SELECT count(*) FROM standpipe_records WHERE cid IS NULL")
+        self.say(f"tombstones: {kept} are kept, the horizon is {epoch}-{seq}")
         found = oracle.differences(self.history.state, self.world.database.state())
         if not found:
             return None

@@ -91,7 +91,7 @@ def test_a_stop_that_waits_for_postgres_is_draining(setup, start_relay, generate
     wait_until(lambda: daemon.api()["eventsProcessed"] > 0, "a commit", 30, [daemon.process])
     with setup.database.transaction() as lock:
         lock.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
-        wait_until(lambda: setup.progress()[3] > 0, "batches are held", 30, [daemon.process])
+        setup.wait_held(daemon)
         daemon.process.send(signal.SIGTERM)
         first = wait_state(daemon, "postgres", "draining", 15)
         assert dependency(daemon, "postgres")["since"] == first["since"]

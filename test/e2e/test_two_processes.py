@@ -61,7 +61,7 @@ def test_what_a_pod_held_that_never_comes_back_under_its_name_is_taken_over(setu
     wait_until(lambda: setup.queued() > 100, "it ingests", 30, [old.process])
     with psycopg.connect(setup.database.conninfo) as holder:
         holder.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
-        wait_until(lambda: setup.progress()[3] > 0, "it holds entries", 30, [old.process])
+        setup.wait_held(old)
         old.kill()
     new = setup.run("pod-9c2b4")
     setup.wait_drained(generated.last_sequence)

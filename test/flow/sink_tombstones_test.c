@@ -6,14 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "flow/sink_harness.h"
 #include "flow/sink_postgres.h"
 
 #include <cmocka.h>
 
-#define DID  "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
-#define HOST "relay.test"
+#define DID   "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
+#define OTHER "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
+#define HOST  "relay.test"
 
 enum {
     DEADLINE_MS = 30000,
@@ -162,25 +164,55 @@ static void a_mark_that_has_not_moved_proves_nothing(void **state)
     harness_close();
 }
 
-static void an_undecided_letter_holds_the_horizon_below_itself(void **state)
+static void a_broken_frame_that_is_undecided_holds_the_horizon_below_itself(void **state)
 {
     (void)state;
     open_sink(1);
     run_commit(EPOCH, 2, "early", NULL);
-    run_commit(EPOCH, 6, "refused", NULL);
+    run_commit(EPOCH, 6, "late", NULL);
     sink_postgres_query("INSERT INTO standpipe_dead_letters (host, epoch, seq, op, reason, type) "
-                        "VALUES ('" HOST "', 1000, 4, 0, 'refused by PostgreSQL', 'commit'), "
-                        "('" HOST "', 1000, 1, -1, 'too many letters of one repo', 'summary'), "
-                        "('" HOST "', 0, 1, 0, 'refused by PostgreSQL', 'commit')");
+                        "VALUES ('" HOST "', 1000, 4, -1, 'no CBOR', 'frame'), "
+                        "('" HOST "', 0, 1, -1, 'no CBOR', 'frame'), "
+                        "('" HOST "', 1000, 1, -1, 'too many letters of one repo', 'summary')");
     set_mark(EPOCH, 10);
     wait_sql(NEXT, "1000-10");
     set_mark(EPOCH, 11);
     wait_sql(HORIZON, "1000-3");
     wait_sql(TOMBSTONES, "1");
-    run_commit(EPOCH, 4, "fresh", "{\"n\":1}"); /* it is tried again, and has a row to make */
+    run_commit(EPOCH, 5, "fresh", "{\"n\":1}"); /* it is good after all, and has a row to make */
     SAME(LIVE, "fresh");
     sink_postgres_query("DELETE FROM standpipe_dead_letters");
     set_mark(EPOCH, 12);
+    wait_sql(TOMBSTONES, "0");
+    harness_close();
+}
+
+/* The letter is tried again by a sink that ignores the horizon: what was deleted since has its tombstone still. */
+static void an_undecided_letter_keeps_the_tombstones_of_its_repo(void **state)
+{
+    (void)state;
+    open_sink(1);
+    sink_postgres_query(
+        "INSERT INTO standpipe_dead_letters (host, epoch, seq, op, reason, did, type) "
+        "VALUES ('" HOST "', 1000, 1, 0, 'refused by PostgreSQL', '" DID "', 'commit'), ('" HOST
+        "', 1000, 1, -1, 'too many letters of one repo', "
+        "'" OTHER "', 'summary')");
+    run_commit(EPOCH, 3, "gone", NULL);
+    struct harness_batch *batch = harness_batch();
+    harness_commit(batch, EPOCH, 4, OTHER, 100, "gone", NULL);
+    harness_run(batch);
+    raise_horizon(10);
+    wait_sql("SELECT string_agg(did, ' ') FROM standpipe_records", DID);
+    harness_close();
+    struct sink_options options = harness_options(1, true);
+    options.ignores_horizon = true;
+    harness_open_with(&options);
+    run_commit(EPOCH, 1, "gone", "{\"n\":1}");
+    run_commit(EPOCH, 1, "stays", "{\"n\":1}");
+    SAME(LIVE, "stays");
+    sink_postgres_query("DELETE FROM standpipe_dead_letters");
+    harness_close();
+    open_sink(1); /* a sweep begins with it */
     wait_sql(TOMBSTONES, "0");
     harness_close();
 }
@@ -191,7 +223,7 @@ static void a_horizon_never_goes_back(void **state)
     open_sink(1);
     raise_horizon(10);
     sink_postgres_query("INSERT INTO standpipe_dead_letters (host, epoch, seq, op, reason, type) "
-                        "VALUES ('" HOST "', 1000, 4, 0, 'refused by PostgreSQL', 'commit')");
+                        "VALUES ('" HOST "', 1000, 4, -1, 'no CBOR', 'frame')");
     set_mark(EPOCH, 20);
     wait_sql(NEXT, "1000-20");
     set_mark(EPOCH, 21);
@@ -233,6 +265,26 @@ static void many_go_piece_by_piece(void **state)
     harness_close();
 }
 
+static void a_commit_of_more_deletes_than_a_piece_goes_whole(void **state)
+{
+    (void)state;
+    struct harness_batch *batch = harness_batch();
+    struct buffer ops = {0};
+    open_sink(1);
+    for (int i = 0; i < MANY; i++) {
+        buffer_append_format(&ops, "%s{\"action\":\"delete\",\"path\":\"app.test.thing/k%d\"}",
+                             i > 0 ? "," : "", i);
+    }
+    buffer_append_byte(&ops, '\0');
+    harness_ops(batch, EPOCH, 3, DID, 100, ops.data);
+    buffer_deinit(&ops);
+    harness_run(batch);
+    SAME(TOMBSTONES, "450");
+    raise_horizon(10);
+    wait_sql(TOMBSTONES, "0");
+    harness_close();
+}
+
 static void with_no_age_all_stay(void **state)
 {
     (void)state;
@@ -268,10 +320,12 @@ int main(void)
         TEST(a_create_from_below_the_horizon_stays_out_when_its_tombstone_is_gone),
         TEST(a_tombstone_above_the_committed_mark_stays),
         TEST(a_mark_that_has_not_moved_proves_nothing),
-        TEST(an_undecided_letter_holds_the_horizon_below_itself),
+        TEST(a_broken_frame_that_is_undecided_holds_the_horizon_below_itself),
+        TEST(an_undecided_letter_keeps_the_tombstones_of_its_repo),
         TEST(a_horizon_never_goes_back),
         TEST(tombstones_without_an_epoch_stay_and_their_creates_come_in),
         TEST(many_go_piece_by_piece),
+        TEST(a_commit_of_more_deletes_than_a_piece_goes_whole),
         TEST(with_no_age_all_stay),
         TEST(no_row_of_the_horizon_lets_everything_in_and_nothing_go),
     };
