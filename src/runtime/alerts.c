@@ -54,26 +54,27 @@ static bool silence(struct alert_state *state, const struct metrics_snapshot *fi
     return relay->is_connected || *figure == 0;
 }
 
-/* By how much a counter has grown since it began to, until it stands still for a while. */
+/* By how much a counter has grown since it began to, until it stands still for a while. Counters are of this process and
+ * begin with it at 0, so what is there at the first check has grown, too. One that went down has begun anew. */
 static uint64_t grown(struct alert_growth *growth, uint64_t counter, uint64_t now_ms)
 {
-    if (!growth->is_begun) {
-        *growth = (struct alert_growth){.is_begun = true, .last = counter, .base = counter};
-    }
+    bool is_calm = growth->grown_at_ms == 0 || now_ms - growth->grown_at_ms >= GROWTH_HOLD_MS;
     if (counter > growth->last) {
         growth->grown_at_ms = now_ms;
-    } else if (growth->grown_at_ms == 0 || now_ms - growth->grown_at_ms >= GROWTH_HOLD_MS) {
+    } else if (counter < growth->last || is_calm) {
         growth->base = counter;
     }
     growth->last = counter;
     return counter - growth->base;
 }
 
+/* Without an ingester, which a reload closes for a moment, nobody counts: that is not 0. */
 static bool gaps(struct alert_state *state, const struct metrics_snapshot *figures, uint64_t now_ms,
                  uint64_t *figure)
 {
-    *figure = grown(&state->growth, figures->relay.gaps, now_ms);
-    return true;
+    bool is_known = figures->relay.url != NULL;
+    *figure = is_known ? grown(&state->growth, figures->relay.gaps, now_ms) : 0;
+    return is_known;
 }
 
 static bool dead_letters(struct alert_state *state, const struct metrics_snapshot *figures,
