@@ -339,10 +339,11 @@ static void check_one(const struct rule *rule, struct alert_state *state,
 void alerts_check(struct alerts *alerts, const struct config_alerts *limits,
                   const struct metrics_snapshot *figures, uint64_t now_ms)
 {
-    if (now_ms < alerts->next_check_ms) {
+    bool is_first = alerts->checked_ms == 0;
+    if (!is_first && now_ms - alerts->checked_ms < limits->interval_ms) {
         return;
     }
-    alerts->next_check_ms = now_ms + limits->interval_ms;
+    alerts->checked_ms = now_ms;
     for (unsigned i = 0; i < ALERT_COUNT; i++) {
         check_one(&rules[i], &alerts->states[i], limits, figures, now_ms);
     }

@@ -50,7 +50,7 @@ struct alert_state {
 
 struct alerts {
     struct alert_state states[ALERT_COUNT];
-    uint64_t next_check_ms;
+    uint64_t checked_ms; /* monotonic; 0: not yet. The interval may change before the next check. */
 };
 
 /* Checks, at most once per alerts.interval_ms. `figures` is a filled snapshot of now. */

@@ -81,6 +81,21 @@ static void the_figures_are_checked_once_an_interval(void **state)
     assert_int_equal(alerts.states[ALERT_BACKLOG].severity, ALERT_CRITICAL);
 }
 
+static void a_shorter_interval_counts_at_once(void **state)
+{
+    (void)state;
+    struct config_alerts shorter = limits;
+    shorter.interval_ms = 500;
+    assert_int_equal(of_backlog(10), ALERT_NONE);
+    figures.stream.pending = 300;
+    now_ms += 499;
+    alerts_check(&alerts, &shorter, &figures, now_ms);
+    assert_int_equal(alerts.states[ALERT_BACKLOG].severity, ALERT_NONE);
+    now_ms += 1;
+    alerts_check(&alerts, &shorter, &figures, now_ms);
+    assert_int_equal(alerts.states[ALERT_BACKLOG].severity, ALERT_CRITICAL);
+}
+
 static void a_standing_alert_is_repeated_every_minute(void **state)
 {
     (void)state;
@@ -292,6 +307,7 @@ int main(void)
         TEST(a_threshold_is_crossed_only_above_it),
         TEST(a_figure_that_trembles_keeps_its_alert),
         TEST(the_figures_are_checked_once_an_interval),
+        TEST(a_shorter_interval_counts_at_once),
         TEST(a_standing_alert_is_repeated_every_minute),
         TEST(an_alert_says_figure_and_threshold_in_words),
         TEST(what_is_not_known_ends_no_alert_and_starts_none),
