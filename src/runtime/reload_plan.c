@@ -44,6 +44,7 @@ static const struct row {
     {"postgres", "connections", PART_WORKERS, 0},
     {"postgres", "batch_bytes", PART_WORKERS, 0},
     {"postgres", "batch_age_ms", PART_WORKERS, 0},
+    {"postgres", "tombstone_age_ms", PART_WORKERS, 0},
     {"postgres", "prepared", PART_WORKERS | PART_COURIER, 0},
     {"postgres", "tables_file", PART_SCHEMA | PART_WORKERS, CHECK_SCHEMA},
     {"http", "listen", PART_CONSOLE, 0},
