@@ -31,8 +31,9 @@ const char *pause_reason_name(enum pause_reason reason);
 struct snapshot_relay {
     const char *url; /* credentials masked; NULL: this process never ingests */
     bool is_connected;
-    bool is_leader;  /* this process ingests */
-    bool is_stopped; /* until an operator decides */
+    uint64_t connected_ms; /* since the connection came; 0: none */
+    bool is_leader;        /* this process ingests */
+    bool is_stopped;       /* until an operator decides */
     bool is_paused[PAUSE_COUNT];
     uint64_t frames, bytes, reconnects, gaps;
     uint64_t decode_errors[FRAME_FAULT_COUNT];

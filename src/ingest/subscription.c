@@ -442,6 +442,13 @@ bool subscription_is_connected(const struct subscription *subscription)
     return subscription->state == SUBSCRIPTION_CONNECTED;
 }
 
+uint64_t subscription_connected_ms(const struct subscription *subscription)
+{
+    return subscription_is_connected(subscription)
+               ? uv_now(subscription->loop) - subscription->connected_at_ms
+               : 0;
+}
+
 struct subscription_counters subscription_counters(const struct subscription *subscription)
 {
     struct subscription_counters counters = subscription->counters;

@@ -83,6 +83,8 @@ void subscription_reconnect(struct subscription *subscription, const char *reaso
 void subscription_close(struct subscription *subscription);
 
 bool subscription_is_connected(const struct subscription *subscription);
+/* Since the 101; 0 where it is not connected. */
+uint64_t subscription_connected_ms(const struct subscription *subscription);
 struct subscription_counters subscription_counters(const struct subscription *subscription);
 /* Seconds since 1970 at which the peer's certificate ends; 0 where there is none. */
 int64_t subscription_certificate_expiry(const struct subscription *subscription);

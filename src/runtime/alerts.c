@@ -35,7 +35,8 @@ static bool lag(struct alert_state *state, const struct metrics_snapshot *figure
     return figures->stream.is_known;
 }
 
-/* How long a relay that we are connected to, and do read, has sent nothing. */
+/* How long a relay that we are connected to, and do read, has sent nothing. What it did not send before the connection
+ * was an outage, and told as such. */
 static bool silence(struct alert_state *state, const struct metrics_snapshot *figures,
                     uint64_t now_ms, uint64_t *figure)
 {
@@ -51,6 +52,9 @@ static bool silence(struct alert_state *state, const struct metrics_snapshot *fi
     growth->is_begun = true;
     growth->last = relay->frames;
     *figure = now_ms - growth->grown_at_ms;
+    if (relay->is_connected && relay->connected_ms < *figure) {
+        *figure = relay->connected_ms;
+    }
     return relay->is_connected || *figure == 0;
 }
 

@@ -40,6 +40,7 @@ static void fill_relay(const struct console_sources *sources, struct metrics_sna
     ingester_figures(sources->ingester, &figures);
     relay->url = sources->config->relay.url;
     relay->is_connected = figures.is_connected;
+    relay->connected_ms = figures.connected_ms;
     relay->is_leader = figures.is_leader;
     relay->is_stopped = figures.is_stopped;
     relay->is_paused[PAUSE_WRITER] = (figures.paused_for & PRESSURE_WRITER) != 0;

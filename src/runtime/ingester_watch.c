@@ -134,6 +134,7 @@ void ingester_figures(const struct ingester *ingester, struct ingester_figures *
     if (subscription != NULL) {
         struct subscription_counters counters = subscription_counters(subscription);
         figures->is_connected = subscription_is_connected(subscription);
+        figures->connected_ms = subscription_connected_ms(subscription);
         figures->certificate_expiry = subscription_certificate_expiry(subscription);
         figures->connects += counters.connects;
         figures->failures += counters.failures;

@@ -33,6 +33,7 @@ static int setup(void **state)
     figures.relay.url = "wss://relay.example";
     figures.relay.is_leader = true;
     figures.relay.is_connected = true;
+    figures.relay.connected_ms = 3600000;
     return 0;
 }
 
@@ -170,6 +171,22 @@ static void a_relay_that_is_connected_and_sends_nothing_has_stalled(void **state
     figures.relay.frames++;
     figures.relay.is_connected = true;
     assert_int_equal(of_silence(10000), ALERT_NONE);
+}
+
+static void silence_counts_from_the_connection_and_not_over_an_outage(void **state)
+{
+    (void)state;
+    assert_int_equal(of_silence(10000), ALERT_NONE);
+    figures.relay.is_connected = false;
+    figures.relay.connected_ms = 0;
+    assert_int_equal(of_silence(100000), ALERT_NONE);
+    figures.relay.is_connected = true;
+    figures.relay.connected_ms = 450;
+    assert_int_equal(of_silence(10000), ALERT_NONE);
+    figures.relay.connected_ms = 60001;
+    assert_int_equal(of_silence(59551), ALERT_WARNING);
+    assert_string_equal(alerts.states[ALERT_RELAY_STALLED].text,
+                        "the relay is connected and has sent nothing for 60.0 s, over 60.0 s");
 }
 
 static void a_relay_that_is_not_read_has_not_stalled(void **state)
@@ -313,6 +330,7 @@ int main(void)
         TEST(what_is_not_known_ends_no_alert_and_starts_none),
         TEST(the_lag_grows_while_nothing_commits_and_ends_when_all_is_drained),
         TEST(a_relay_that_is_connected_and_sends_nothing_has_stalled),
+        TEST(silence_counts_from_the_connection_and_not_over_an_outage),
         TEST(a_relay_that_is_not_read_has_not_stalled),
         TEST(a_counter_alerts_while_it_grows_and_calms_down_after_ten_minutes),
         TEST(what_was_counted_before_the_first_check_has_grown_since_the_start),
