@@ -108,6 +108,7 @@ static struct daemon *daemon_create(struct config *config, const struct config_a
     ASSERT(daemon->config->workers.threads > 0);
     daemon->stats = allocate_stats(daemon_thread_count(daemon) + 1);
     daemon->reload.report.success_us = clock_wall_us();
+    progress_begin(&daemon->progress);
     return daemon;
 }
 

@@ -298,7 +298,6 @@ static void start_stages(struct daemon *daemon)
     daemon_open_stages(daemon, ~0U);
     daemon->console_sources.is_schema_ready = true;
     (void)uv_timer_start(&daemon->look_timer, look_on_time, LOOK_INTERVAL_MS, LOOK_INTERVAL_MS);
-    progress_begin(&daemon->progress);
     (void)uv_timer_start(&daemon->progress_timer, progress_on_time, PROGRESS_INTERVAL_MS,
                          PROGRESS_INTERVAL_MS);
     log_info("standpipe", "running", LOG_TEXT("relay", daemon->host.data),

@@ -12,7 +12,7 @@
 
 struct progress {
     uint64_t last[COUNTER_COUNT];
-    uint64_t last_ms; /* when it was said last; before, when the work began */
+    uint64_t last_ms; /* when it was said last; before, when the process began */
     uint64_t backlog, stream_length, dead_letters;
 };
 

@@ -71,6 +71,9 @@ def test_sigusr1_is_answered_while_it_waits_for_its_schema(setup, start_relay, g
     daemon.process.wait_for_line("schema is not ready")
     daemon.process.send(signal.SIGUSR1)
     daemon.process.wait_for_line("standpipe state state=starting")
+    daemon.process.wait_for_line(" progress ")
+    over_ms = int(re.search(r" progress over_ms=(\d+)", daemon.process.text())[1])
+    assert over_ms < 60000  # of this process, not of the machine
     assert daemon.terminate() == 0
 
 
