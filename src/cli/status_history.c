@@ -41,7 +41,7 @@ void status_history_note(struct status_history *history, const struct status_sam
     values[SERIES_BACKLOG] = sample->stream.is_known
                                  ? (double)(sample->stream.pending + sample->stream.undelivered)
                                  : gap;
-    values[SERIES_BEHIND] = sample->stream.is_known ? sample->behind_s : gap;
+    values[SERIES_BEHIND] = sample->is_behind_known ? sample->behind_s : gap;
     if (history->has_last && is_same_process(history, sample)) {
         uint64_t over_ms = sample->at_ms - history->last.at_ms;
         values[SERIES_RECEIVED] = rate(sample->relay.frames, history->last.relay.frames, over_ms);

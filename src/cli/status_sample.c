@@ -127,6 +127,7 @@ static void read_stream(struct status_sample *sample, struct slice body)
     stream->memory_bytes = json_find_number(redis, "memoryBytes");
     stream->memory_limit_bytes = json_find_number(redis, "memoryLimitBytes");
     sample->behind_s = real(lag, "behindSeconds");
+    sample->is_behind_known = !slice_equals(member(lag, "behindSeconds"), SLICE("null"));
 }
 
 static void read_rates(struct status_rates *rates, struct slice object)

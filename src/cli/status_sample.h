@@ -73,6 +73,7 @@ struct status_sample {
     char version[STATUS_NAME_SIZE];
     uint64_t pid, resident_bytes;
     double behind_s;
+    bool is_behind_known;
     uint64_t committed; /* entries, of this process */
     bool is_ready;
     struct status_relay relay;

@@ -200,8 +200,11 @@ static void draw_postgres(const struct status_sample *sample, struct screen *scr
     char rows[HUMAN_SIZE];
     char behind[HUMAN_SIZE];
     human_short(sample->rates.ops_written, rows);
-    human_time_ms((uint64_t)(sample->behind_s * MS_PER_SECOND), behind);
     screen_format(screen, SCREEN_PLAIN, "%s rows/s", rows);
+    if (!sample->is_behind_known) {
+        return;
+    }
+    human_time_ms((uint64_t)(sample->behind_s * MS_PER_SECOND), behind);
     screen_format(screen, SCREEN_DIM, "%s%s behind the relay", separator(screen), behind);
 }
 

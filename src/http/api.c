@@ -63,12 +63,14 @@ static void append_lag(struct buffer *out, const struct metrics_snapshot *snapsh
 {
     const struct snapshot_stream *stream = &snapshot->stream;
     const struct snapshot_relay *relay = &snapshot->relay;
+    uint64_t behind_us;
+    bool is_behind_known = snapshot_behind_us(snapshot, &behind_us);
     json_out_known(out, ",\"lag\":{\"pending\":", stream->is_known, stream->pending);
     json_out_known(out, ",\"undelivered\":", stream->is_known, stream->undelivered);
     json_out_bool(out, ",\"isKnown\":", stream->is_known && stream->is_lag_known);
     json_out_seconds(out, ",\"oldestPendingSeconds\":", stream->oldest_pending_ms * 1000);
     json_out_seconds(out, ",\"eventToCommitSeconds\":", snapshot->sink.event_lag_us);
-    json_out_seconds(out, ",\"behindSeconds\":", snapshot_behind_us(snapshot));
+    json_out_known_seconds(out, ",\"behindSeconds\":", is_behind_known, behind_us);
     json_out_known(out, ",\"sequence\":", relay->sequence > 0, relay->sequence);
     json_out_known(out, ",\"queuedSequence\":", relay->queued_sequence > 0, relay->queued_sequence);
     json_out_known(out, ",\"committedSequence\":", relay->committed_sequence > 0,

@@ -22,7 +22,7 @@ struct history_point {
     int64_t time_us;              /* since 1970 */
     uint64_t received, committed; /* events and entries of this process since its start */
     uint64_t backlog;             /* entries; UINT64_MAX: not known */
-    uint64_t lag_us;              /* snapshot_behind_us() */
+    uint64_t lag_us;              /* snapshot_behind_us(); UINT64_MAX: not known */
 };
 
 struct history {

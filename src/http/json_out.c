@@ -51,3 +51,13 @@ void json_out_seconds(struct buffer *out, const char *before, uint64_t microseco
     buffer_append_format(out, "%s%" PRIu64 ".%03" PRIu64, before, milliseconds / 1000,
                          milliseconds % 1000);
 }
+
+void json_out_known_seconds(struct buffer *out, const char *before, bool is_known,
+                            uint64_t microseconds)
+{
+    if (is_known) {
+        json_out_seconds(out, before, microseconds);
+    } else {
+        buffer_append_format(out, "%snull", before);
+    }
+}

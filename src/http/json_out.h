@@ -20,5 +20,8 @@ void json_out_bool(struct buffer *out, const char *before, bool value);
 void json_out_time(struct buffer *out, const char *before, int64_t wall_us);
 /* Seconds with three decimals at most. */
 void json_out_seconds(struct buffer *out, const char *before, uint64_t microseconds);
+/* null where it is not known. */
+void json_out_known_seconds(struct buffer *out, const char *before, bool is_known,
+                            uint64_t microseconds);
 
 #endif

@@ -108,21 +108,37 @@ uint64_t snapshot_committed(const struct snapshot_sink *sink)
     return committed;
 }
 
-uint64_t snapshot_behind_us(const struct metrics_snapshot *snapshot)
+/* Up to when PostgreSQL has what happened: to the event that was committed last, and to the one that waits longest. The
+ * second is all that is known after a start, and the later one where another process commits, or after a quiet hour; a
+ * time that is still to come says nothing. 0: unknown. */
+static int64_t reached_us(const struct metrics_snapshot *snapshot)
+{
+    const struct snapshot_sink *sink = &snapshot->sink;
+    int64_t oldest_us = snapshot->stream.oldest_event_us;
+    int64_t waits_us = oldest_us <= snapshot->now_us ? oldest_us : 0;
+    int64_t newest_us =
+        sink->last_commit_us > 0 ? sink->last_commit_us - (int64_t)sink->event_lag_us : 0;
+    return newest_us > waits_us ? newest_us : waits_us;
+}
+
+bool snapshot_behind_us(const struct metrics_snapshot *snapshot, uint64_t *behind_us)
 {
     enum {
         RECENT_US = 10 * 1000 * 1000
     };
     const struct snapshot_sink *sink = &snapshot->sink;
     const struct snapshot_stream *stream = &snapshot->stream;
-    int64_t newest_us = sink->last_commit_us > 0
-                            ? sink->last_commit_us - (int64_t)sink->event_lag_us
-                            : snapshot->started_us;
-    if (stream->pending + stream->undelivered > 0) {
-        return snapshot->now_us > newest_us ? (uint64_t)(snapshot->now_us - newest_us) : 0;
+    int64_t now_us = snapshot->now_us;
+    *behind_us = 0;
+    if (stream->is_known && stream->pending + stream->undelivered > 0) {
+        int64_t until_us = reached_us(snapshot);
+        *behind_us = now_us > until_us ? (uint64_t)(now_us - until_us) : 0;
+        return until_us > 0;
     }
-    bool is_recent = snapshot->now_us - sink->last_commit_us < RECENT_US;
-    return is_recent ? sink->event_lag_us : 0;
+    if (now_us - sink->last_commit_us < RECENT_US) {
+        *behind_us = sink->event_lag_us;
+    }
+    return stream->is_known;
 }
 
 const char *alert_severity_name(enum alert_severity severity)

@@ -70,7 +70,8 @@ struct metrics_snapshot {
 };
 
 /* How far what is in PostgreSQL is behind the relay, in time: it grows while entries wait and nothing commits,
- * and is 0 where nothing waits and nothing came of late. */
-uint64_t snapshot_behind_us(const struct metrics_snapshot *snapshot);
+ * and is 0 where nothing waits and nothing came of late. False: not known, because Redis was not looked at, or because
+ * this process has committed nothing and the entry that waits longest does not say its time. */
+bool snapshot_behind_us(const struct metrics_snapshot *snapshot, uint64_t *behind_us);
 
 #endif

@@ -56,7 +56,8 @@ struct snapshot_stream {
     uint64_t length, pending, undelivered;
     bool is_lag_known;
     uint64_t oldest_pending_ms;
-    uint64_t dead_letters; /* undecided */
+    int64_t oldest_event_us; /* time of the event that waits longest, since 1970; 0: unknown */
+    uint64_t dead_letters;   /* undecided */
     uint64_t memory_bytes, memory_limit_bytes;
 };
 

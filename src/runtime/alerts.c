@@ -31,8 +31,10 @@ static bool lag(struct alert_state *state, const struct metrics_snapshot *figure
 {
     (void)state;
     (void)now_ms;
-    *figure = snapshot_behind_us(figures) / US_PER_MS;
-    return figures->stream.is_known;
+    uint64_t behind_us;
+    bool is_known = snapshot_behind_us(figures, &behind_us);
+    *figure = behind_us / US_PER_MS;
+    return is_known;
 }
 
 /* How long a relay that we are connected to, and do read, has sent nothing. What it did not send before the connection

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "ingest/sequence.h"
 #include "runtime/announcement.h"
 #include "runtime/daemon_private.h"
 #include "runtime/pressure.h"
@@ -30,6 +31,8 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
     daemon->console_sources.depth = *depth;
     daemon->console_sources.depth.host = slice_of(NULL, 0); /* borrowed for this call */
     daemon->console_sources.depth.group_count = 0;          /* likewise */
+    daemon->console_sources.depth.oldest_time = slice_of(NULL, 0);
+    daemon->console_sources.oldest_event_us = sequence_parse_time(depth->oldest_time);
     daemon->console_sources.depth_at_ms = clock_monotonic_ms();
     marks_note_depth(&daemon->marks, depth);
     mark_watch_note_depth(&daemon->mark_watch, depth);

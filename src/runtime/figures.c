@@ -85,6 +85,7 @@ static void fill_stream(const struct console_sources *sources, struct metrics_sn
     stream->undelivered = depth->undelivered;
     stream->is_lag_known = depth->is_lag_known;
     stream->oldest_pending_ms = depth->oldest_pending_ms;
+    stream->oldest_event_us = sources->oldest_event_us;
     stream->dead_letters = sources->undecided_letters;
     stream->memory_bytes = depth->used_memory;
     stream->memory_limit_bytes = depth->max_memory;

@@ -303,7 +303,8 @@ static const char leave_text[] =
  *         14 {host, epoch, queued, saved, refetch, again_to, rewinds, postgres_started} of the meta hash, of the
  *            same moment as the last ID,
  *         15 {{name, is behind (1/0), ms since any of its consumers asked | -1}...} of the other groups
- *            that hold trimming back, a wanted one that is missing too }
+ *            that hold trimming back, a wanted one that is missing too,
+ *         16 `time` of the oldest entry that our group has not acknowledged ('': none, or not known) }
  * The confirmed mark raises `saved`, unless the group was set back since; a full Redis may refuse that, it
  * only costs a finer memory.
  * Lag can be null, or 0 and wrong (docs/delivery.md), so it is believed only where it can be true: entries
@@ -327,7 +328,11 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "end\n"
     "local mark, groups = committed(KEYS[1], 5)\n"
     "local group = groups[ARGV[1]]\n"
-    "local pending, undelivered, exact, known, idle = 0, length, 1, 1, 0\n"
+    "local pending, undelivered, exact, known, idle, waiting = 0, length, 1, 1, 0, ''\n"
+    "local function event_time(from)\n"
+    "  local entry = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1)[1]\n"
+    "  return entry and fields(entry[2]).time or ''\n"
+    "end\n"
     "if group then\n"
     "  pending = tonumber(group.pending)\n"
     "  local delivered = group['last-delivered-id']\n"
@@ -354,7 +359,9 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "  end\n"
     "  if pending > 0 then\n"
     "    local oldest = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', '1')\n"
-    "    if oldest[1] then idle = oldest[1][3] end\n"
+    "    if oldest[1] then idle, waiting = oldest[1][3], event_time(oldest[1][1]) end\n"
+    "  elseif undelivered > 0 then\n"
+    "    waiting = event_time('(' .. delivered)\n"
     "  end\n"
     "end\n"
     "local others = {}\n"
@@ -387,7 +394,7 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "                   'ops_skipped', 'ops_dead'),\n"
     "        redis.call('HMGET', KEYS[4], 'totalEvents', '#commit', '#identity', '#account'),\n"
     "        redis.call('HMGET', KEYS[5], 'host', 'epoch', 'queued', 'saved', 'refetch', "
-    "'again_to', 'rewinds', 'postgres_started'), others}\n";
+    "'again_to', 'rewinds', 'postgres_started'), others, waiting}\n";
 
 /*
  * sweep: consumers of processes that never came back under their name (a pod that was renamed) are deleted,

@@ -190,7 +190,8 @@ enum depth_element {
     DEPTH_LEDGER,
     DEPTH_METRICS,
     DEPTH_META,
-    DEPTH_GROUPS
+    DEPTH_GROUPS,
+    DEPTH_OLDEST_TIME
 };
 
 static uint64_t element_number(const struct redisReply *reply, enum depth_element element)
@@ -276,6 +277,7 @@ static void read_depth(struct stream_depth *depth, const struct redisReply *repl
     depth->is_lag_known = element_number(reply, DEPTH_LAG_KNOWN) == 1;
     depth->backlog = depth->pending + depth->undelivered;
     depth->oldest_pending_ms = element_number(reply, DEPTH_IDLE);
+    depth->oldest_time = reply_text(reply_element(reply, DEPTH_OLDEST_TIME));
     depth->dead_letters = element_number(reply, DEPTH_DEAD_LETTERS);
     read_ledger(&depth->ledger, reply_element(reply, DEPTH_LEDGER),
                 reply_element(reply, DEPTH_METRICS));

@@ -60,7 +60,9 @@ struct stream_depth {
         undelivered;   /* not yet delivered to our group, from our own counts or a bounded XRANGE */
     bool is_lag_known; /* XINFO's lag was there and agrees */
     uint64_t backlog;  /* pending + undelivered: queueDepth */
-    uint64_t oldest_pending_ms;  /* idle time of the oldest pending entry, 0 without */
+    uint64_t oldest_pending_ms; /* idle time of the oldest pending entry, 0 without */
+    struct slice
+        oldest_time; /* `time` of the oldest entry of the backlog; borrowed; empty: unknown */
     struct position first, last; /* of the stream */
     struct position committed;   /* all at or below it is acknowledged by every group */
     bool has_committed;

@@ -30,6 +30,7 @@ struct rig {
     uint64_t trimmed;
     struct stream_group group; /* the first other one */
     char group_name[32];
+    char oldest_time[32];
     bool is_closed;
 };
 
@@ -42,6 +43,8 @@ static void on_depth(void *owner, const struct stream_depth *depth)
         (void)snprintf(rig->group_name, sizeof(rig->group_name), "%.*s",
                        SLICE_ARGS(rig->group.name));
     }
+    (void)snprintf(rig->oldest_time, sizeof(rig->oldest_time), "%.*s",
+                   SLICE_ARGS(depth->oldest_time));
     rig->trimmed += depth->trimmed;
     rig->looks++;
 }
@@ -142,6 +145,32 @@ static void the_marks_follow_what_is_delivered_and_acknowledged(void **state)
     look(&rig);
     assert_int_equal(rig.depth.backlog, 0);
     assert_int_equal(position_compare(rig.depth.committed, rig.depth.last), 0);
+    rig_close(&rig);
+}
+
+static void expect_oldest(struct rig *rig, const char *time)
+{
+    look(rig);
+    assert_string_equal(rig->oldest_time, time);
+}
+
+static void the_time_is_told_of_the_event_that_waits_longest(void **state)
+{
+    (void)state;
+    struct rig rig;
+    prepare(0);
+    rig_open(&rig, 1000, NULL, 0);
+    expect_oldest(&rig, "");
+    freeReplyObject(stream_server_call("XADD events 7-1 type commit data {} time first"));
+    freeReplyObject(stream_server_call("XADD events 7-2 type commit data {} time second"));
+    freeReplyObject(stream_server_call("XADD events 7-3 type commit data {}"));
+    expect_oldest(&rig, "first");
+    read_and_acknowledge("group", 1, 0);
+    expect_oldest(&rig, "first");
+    read_and_acknowledge("group", 1, 1);
+    expect_oldest(&rig, "second");
+    freeReplyObject(stream_server_call("XACK events group 7-2"));
+    expect_oldest(&rig, ""); /* a foreign program appended it, without a time */
     rig_close(&rig);
 }
 
@@ -515,6 +544,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_marks_follow_what_is_delivered_and_acknowledged),
+        cmocka_unit_test(the_time_is_told_of_the_event_that_waits_longest),
         cmocka_unit_test(a_stream_that_is_not_there_is_empty_and_has_no_mark),
         cmocka_unit_test(a_lag_that_is_null_does_not_spoil_the_backlog),
         cmocka_unit_test(trimming_spares_what_any_of_two_groups_has_not_acknowledged),

@@ -50,7 +50,7 @@ static void what_is_not_known_is_null(void **state)
     (void)state;
     struct metrics_snapshot *snapshot = sample_empty();
     history_add(&history, snapshot);
-    assert_int_equal(points(0, "[[0,0,0,null,0.000]]"), 1);
+    assert_int_equal(points(0, "[[0,0,0,null,null]]"), 1);
 }
 
 static void who_comes_back_gets_what_was_missed(void **state)

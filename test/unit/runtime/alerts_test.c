@@ -154,6 +154,29 @@ static void the_lag_grows_while_nothing_commits_and_ends_when_all_is_drained(voi
     assert_int_equal(of_lag(120000000, 0, 5), ALERT_WARNING);
 }
 
+static void after_a_start_the_lag_is_that_of_the_entry_that_waits_longest(void **state)
+{
+    (void)state;
+    assert_int_equal(of_lag(NOW_US, 0, 5), ALERT_NONE); /* no commit, no time: not known */
+    assert_string_equal(alerts.states[ALERT_LAG].text, "");
+    figures.stream.oldest_event_us = NOW_US - INT64_C(3) * 3600 * 1000000;
+    assert_int_equal(of_lag(NOW_US, 0, 5), ALERT_WARNING);
+    assert_string_equal(alerts.states[ALERT_LAG].text,
+                        "PostgreSQL is 3 h behind the relay, over 60.0 s");
+    figures.stream.oldest_event_us = 0;
+    assert_int_equal(of_lag(NOW_US, 0, 5), ALERT_WARNING);
+    assert_int_equal(of_lag(NOW_US, 0, 0), ALERT_NONE);
+}
+
+static void one_event_after_a_quiet_hour_is_no_lag_of_an_hour(void **state)
+{
+    (void)state;
+    figures.stream.oldest_event_us = NOW_US - 500000;
+    assert_int_equal(of_lag(INT64_C(3600000000), 0, 1), ALERT_NONE);
+    figures.stream.oldest_event_us = NOW_US + 500000; /* no event is of later than now */
+    assert_int_equal(of_lag(INT64_C(3600000000), 0, 1), ALERT_WARNING);
+}
+
 static enum alert_severity of_silence(uint64_t for_ms)
 {
     check_after(for_ms);
@@ -329,6 +352,8 @@ int main(void)
         TEST(an_alert_says_figure_and_threshold_in_words),
         TEST(what_is_not_known_ends_no_alert_and_starts_none),
         TEST(the_lag_grows_while_nothing_commits_and_ends_when_all_is_drained),
+        TEST(after_a_start_the_lag_is_that_of_the_entry_that_waits_longest),
+        TEST(one_event_after_a_quiet_hour_is_no_lag_of_an_hour),
         TEST(a_relay_that_is_connected_and_sends_nothing_has_stalled),
         TEST(silence_counts_from_the_connection_and_not_over_an_outage),
         TEST(a_relay_that_is_not_read_has_not_stalled),
