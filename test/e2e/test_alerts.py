@@ -2,6 +2,8 @@
 import json
 import re
 import socket
+import time
+from datetime import datetime
 
 import pytest
 
@@ -24,6 +26,11 @@ def wait_alert(daemon, name, severity):
         [daemon.process],
     )
     return active(daemon, name)
+
+
+def time_of(text):
+    """Of a line of the log, or of a time in it."""
+    return datetime.fromisoformat(text.split()[0].replace("Z", "+00:00")).timestamp()
 
 
 def lines_of(daemon, name):
@@ -69,6 +76,21 @@ def test_lag_warns_while_nothing_commits(start_held):
     assert daemon.terminate() == 0
 
 
+def test_lag_after_a_start_is_that_of_the_event_that_waits_longest(start_held, setup):
+    daemon, release = start_held()
+    setup.wait_held(daemon)
+    daemon.kill()
+    again = setup.run("again", alerts__interval_ms=100)
+    wait_until(lambda: again.get("/livez")[0] == 200, "alive", 30, [again.process])
+    wait_alert(again, "lag", "warning")
+    behind = again.api()["lag"]["behindSeconds"]
+    age = time.time() - time_of(setup.stream().xrange(STREAM, count=1)[0][1][b"time"].decode())
+    assert age > 86400 and abs(behind - age) < 60
+    assert again.api()["lag"]["lastCommit"] is None
+    release()
+    assert again.terminate() == 0
+
+
 def test_a_relay_that_sends_nothing_has_stalled(setup, start_relay, generated):
     setup.relay = start_relay(generated.frames)
     settings = {"alerts__interval_ms": 100, "alerts__stall_warning_ms": 1000}
@@ -89,6 +111,43 @@ def test_gaps_and_dead_letters_are_told(setup, start_relay, folder):
     daemon = setup.run(relay__cursor="oldest", alerts__interval_ms=100).wait_ready()
     assert wait_alert(daemon, "relay_gaps", "warning")["text"] == "the relay left out 5 sequences"
     assert "1 new dead letters" in wait_alert(daemon, "dead_letters", "warning")["text"]
+    assert daemon.terminate() == 0
+
+
+def test_a_gap_that_the_first_frame_finds_is_told(setup, start_relay, folder):
+    sequence = Sequence()
+    repo = Repo(sequence, "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")
+    before = write_frames([repo.commit(Create("com.example.x/r0", {"n": 0}))], folder / "before.bin")
+    setup.relay = start_relay(before)
+    daemon = setup.run("before", relay__cursor="oldest").wait_ready()
+    setup.wait_drained(1)
+    assert daemon.terminate() == 0
+    port = setup.relay.port
+    setup.relay.stop()
+    sequence.next += 990
+    after = write_frames([repo.commit(Create("com.example.x/r1", {"n": 1}))], folder / "after.bin")
+    setup.relay = start_relay(after, port=port)
+    daemon = setup.run("after", alerts__interval_ms=1000).wait_ready()
+    assert wait_alert(daemon, "relay_gaps", "warning")["text"] == "the relay left out 990 sequences"
+    assert daemon.terminate() == 0
+
+
+def test_an_outage_of_the_relay_is_no_silence_of_it(setup, start_relay, generated):
+    """The relay is away for longer than the threshold; back, it has sent nothing for no time at all."""
+    setup.relay = start_relay(generated.frames)
+    settings = {"alerts__interval_ms": 100, "alerts__stall_warning_ms": 4000}
+    daemon = setup.run(relay__cursor="oldest", **settings).wait_ready()
+    setup.wait_drained(generated.last_sequence)
+    port = setup.relay.port
+    setup.relay.stop()
+    stopped = time.monotonic()
+    wait_until(lambda: time.monotonic() - stopped > 4.5, "longer than the threshold", 30, [daemon.process])
+    setup.relay = start_relay(generated.frames, port=port)
+    pattern = r"(?s)^.* connected address=.* connected address=.*\[relay_stalled\] raised"
+    wait_until(lambda: re.search(pattern, daemon.process.text()), "back, and raised", 60, [daemon.process])
+    lines = [line for line in daemon.process.text().splitlines()
+             if " connected address=" in line or "[relay_stalled] raised" in line]
+    assert time_of(lines[-1]) - time_of(lines[-2]) > 3.9
     assert daemon.terminate() == 0
 
 
