@@ -161,6 +161,19 @@ static void a_worker_that_is_stuck_is_told(void **state)
     expect(drawn(NULL, false), "workers       2 one stuck");
 }
 
+static void a_lag_that_is_not_known_is_no_zero(void **state)
+{
+    (void)state;
+    static const char unknown[] = {'n', 'u', 'l', 'l', ' '};
+    struct error error;
+    char body[sizeof(page) + 64];
+    int size = snprintf(body, sizeof(body), page, "0.1", "2025-12-31T22:00:00.000Z", 1000);
+    memcpy(strstr(body, "1.250"), unknown, sizeof(unknown));
+    assert_true(status_sample_read(&sample, slice_of(body, (size_t)size), &error));
+    status_history_note(&history, &sample);
+    expect(drawn(NULL, false), "behind        -\n");
+}
+
 static void sparklines_rise_to_the_largest_value(void **state)
 {
     (void)state;
@@ -199,6 +212,7 @@ int main(void)
         TEST(a_restart_is_seen_by_the_start_of_the_process),
         TEST(a_daemon_that_is_away_leaves_the_last_figures_and_says_how_old_they_are),
         TEST(a_worker_that_is_stuck_is_told),
+        TEST(a_lag_that_is_not_known_is_no_zero),
         TEST(sparklines_rise_to_the_largest_value),
         TEST(what_is_no_standpipe_is_refused),
     };
