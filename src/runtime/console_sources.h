@@ -25,6 +25,7 @@ struct console_sources {
     const char *process_name;           /* among the consumers of the group */
     const struct worker_stats *workers; /* worker_count of them, then the ingester's */
     unsigned worker_count;
+    const struct tables *tables; /* that they count rows by; NULL: none is open yet */
     const struct marks *marks;
     const struct stream_watch *stream_watch;
     const struct reload_report *reload;

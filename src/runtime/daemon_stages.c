@@ -250,8 +250,20 @@ static void open_cursor_store(struct daemon *daemon)
                     daemon_ingest_counters(daemon));
 }
 
+/* A reload may have described tables anew, and rows are counted by a table's place in the description. */
+static void move_rows(struct daemon *daemon)
+{
+    const struct tables *before = daemon->console_sources.tables;
+    const struct tables *after = daemon->config->tables;
+    for (unsigned i = 0; before != NULL && i < daemon_thread_count(daemon); i++) {
+        worker_stats_move_rows(&daemon->stats[i], before, after);
+    }
+    daemon->console_sources.tables = after;
+}
+
 static void open_workers(struct daemon *daemon)
 {
+    move_rows(daemon);
     workforce_deinit(&daemon->workforce);
     daemon->workforce = (struct workforce){
         .loop = &daemon->loop,
@@ -287,8 +299,8 @@ void daemon_open_stages(struct daemon *daemon, unsigned parts)
     };
     for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
         if ((parts & stages[i].part) != 0) {
+            stages[i].open(daemon); /* before what the part was opened with last may go */
             daemon_hold(daemon, stages[i].part);
-            stages[i].open(daemon);
         }
     }
     daemon->console_sources.monitor = daemon->monitor;

@@ -173,7 +173,8 @@ static void fill_table(const struct console_sources *sources, struct snapshot_si
 /* `records` first: others rely on it. */
 static void fill_tables(const struct console_sources *sources, struct snapshot_sink *sink)
 {
-    const struct tables *tables = sources->config->tables;
+    const struct tables *tables =
+        sources->tables != NULL ? sources->tables : sources->config->tables;
     sink->table_count = 1;
     sink->tables[0].name = "records";
     sink->tables[0].rows[ROW_WRITTEN] = total(sources, COUNTER_WRITTEN);

@@ -419,7 +419,6 @@ struct worker *worker_open(struct uv_loop_s *loop, const struct worker_options *
     worker->max_deliveries = options->config->workers.max_deliveries;
     worker->readers_open = worker->pipeline_count;
     worker->pipelines = memory_allocate(worker->pipeline_count * sizeof(*worker->pipelines));
-    worker_stats_forget_rows(worker->stats);
     open_timers(worker);
     open_sink(worker, options);
     for (unsigned i = 0; i < worker->pipeline_count; i++) {

@@ -21,12 +21,35 @@ static uint64_t get_rows(const struct worker_rows *rows, enum row_outcome outcom
     return __atomic_load_n(&rows->values[outcome], __ATOMIC_RELAXED);
 }
 
-void worker_stats_forget_rows(struct worker_stats *stats)
+static size_t table_count(const struct tables *tables)
 {
-    for (size_t i = 0; i < sizeof(stats->rows) / sizeof(stats->rows[0]); i++) {
-        for (int outcome = 0; outcome < ROW_OUTCOME_COUNT; outcome++) {
-            set_rows(&stats->rows[i], (enum row_outcome)outcome, 0);
+    return tables->count + tables->count_table_count;
+}
+
+static const char *table_name(const struct tables *tables, size_t at)
+{
+    return at < tables->count ? tables->items[at].name
+                              : tables->count_tables[at - tables->count].name;
+}
+
+static void take_rows(struct worker_rows *rows, const struct worker_rows *counted,
+                      const struct tables *tables, const char *name)
+{
+    for (size_t i = 0; i < table_count(tables); i++) {
+        if (strcmp(table_name(tables, i), name) == 0) {
+            *rows = counted[i];
         }
+    }
+}
+
+void worker_stats_move_rows(struct worker_stats *stats, const struct tables *before,
+                            const struct tables *after)
+{
+    struct worker_rows counted[2 * TABLES_MAX];
+    memcpy(counted, stats->rows, sizeof(counted));
+    memset(stats->rows, 0, sizeof(stats->rows));
+    for (size_t i = 0; i < table_count(after); i++) {
+        take_rows(&stats->rows[i], counted, before, table_name(after, i));
     }
 }
 

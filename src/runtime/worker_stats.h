@@ -45,8 +45,10 @@ struct worker_stats {
 };
 
 void worker_stats_init(struct worker_stats *stats);
-/* For the owning thread: a worker opens, maybe with other tables than before. */
-void worker_stats_forget_rows(struct worker_stats *stats);
+/* While no worker is open: rows that were counted in the order of `before` go to where `after` has tables of their
+ * names; those of a table that is no longer described are forgotten. */
+void worker_stats_move_rows(struct worker_stats *stats, const struct tables *before,
+                            const struct tables *after);
 void worker_stats_add_rows(struct worker_stats *stats, size_t table, const struct sink_rows *rows);
 /* For any thread: adds what is counted of `table`. */
 void worker_stats_collect_rows(const struct worker_stats *stats, size_t table,
