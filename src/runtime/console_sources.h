@@ -16,6 +16,7 @@
 
 struct ingester;
 struct marks;
+struct relay_totals;
 struct reload_report;
 struct stream_watch;
 struct schema_setup;
@@ -29,10 +30,11 @@ struct console_sources {
     const struct marks *marks;
     const struct stream_watch *stream_watch;
     const struct reload_report *reload;
-    const struct ingester *ingester;  /* NULL: this process does not ingest */
-    struct stream_monitor *monitor;   /* NULL: not open */
-    struct stream_depth depth;        /* of the last look */
-    int64_t oldest_event_us;          /* of the event that waits longest; 0: unknown */
+    const struct relay_totals *relay_totals; /* of all ingesters that there were */
+    const struct ingester *ingester;         /* NULL: this process does not ingest */
+    struct stream_monitor *monitor;          /* NULL: not open */
+    struct stream_depth depth;               /* of the last look */
+    int64_t oldest_event_us;                 /* of the event that waits longest; 0: unknown */
     uint64_t depth_at_ms;             /* clock_monotonic_ms() of the last look; 0: none yet */
     uint64_t undecided_letters;       /* rows of standpipe_dead_letters */
     struct dead_letter_count letters; /* of the last count: why they are there */

@@ -17,6 +17,7 @@
 #include "runtime/mark_watch.h"
 #include "runtime/marks.h"
 #include "runtime/progress.h"
+#include "runtime/relay_totals.h"
 #include "runtime/reload_check.h"
 #include "runtime/reload_plan.h"
 #include "runtime/reload_report.h"
@@ -89,6 +90,7 @@ struct daemon {
     struct stream_monitor *monitor;
     struct dead_letter_courier *courier; /* NULL: not open */
     struct ingester *ingester;
+    struct relay_totals relay_totals; /* of all ingesters */
     struct stream_watch stream_watch;
     struct watch watch;
     struct progress progress;

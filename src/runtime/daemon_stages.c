@@ -222,6 +222,7 @@ static void open_ingester(struct daemon *daemon)
         .cursor_store = daemon->cursor_store,
         .marks = &daemon->marks,
         .counters = daemon_ingest_counters(daemon),
+        .totals = &daemon->relay_totals,
         .process_name = daemon->process_name,
         .has_started = &daemon->has_started,
     };
@@ -371,6 +372,7 @@ static void start_watch(struct daemon *daemon)
     sources->workers = daemon->stats;
     sources->worker_count = daemon_thread_count(daemon);
     sources->marks = &daemon->marks;
+    sources->relay_totals = &daemon->relay_totals;
     sources->stream_watch = &daemon->stream_watch;
     sources->reload = &daemon->reload.report;
     watch_init(&daemon->watch, sources);

@@ -8,7 +8,7 @@
 #include "runtime/marks.h"
 #include "runtime/pressure.h"
 #include "runtime/readiness.h"
-#include "runtime/tally.h"
+#include "runtime/relay_totals.h"
 
 enum {
     LOOK_FRESH_MS = 5000, /* an older look says nothing of now */
@@ -30,14 +30,31 @@ static uint64_t total(const struct console_sources *sources, enum counter which)
     return sum;
 }
 
+/* Those of the process: `figures` are of the ingester of now, zeros where there is none. */
+static void fill_relay_counters(const struct console_sources *sources,
+                                const struct ingester_figures *figures,
+                                struct snapshot_relay *relay)
+{
+    const struct relay_totals *totals = sources->relay_totals;
+    uint64_t connects = totals->connects + figures->connects;
+    relay->frames = total(sources, COUNTER_FRAMES);
+    relay->bytes = totals->bytes + figures->bytes;
+    relay->reconnects = connects > 0 ? connects - 1 : 0;
+    relay->gaps = total(sources, COUNTER_GAPS);
+    memcpy(relay->decode_errors, totals->decode_errors, sizeof(relay->decode_errors));
+    relay->paused_us = totals->paused_us + figures->paused_us;
+}
+
 static void fill_relay(const struct console_sources *sources, struct metrics_snapshot *snapshot)
 {
     struct snapshot_relay *relay = &snapshot->relay;
     struct ingester_figures figures = {0};
     if (sources->ingester == NULL) {
+        fill_relay_counters(sources, &figures, relay);
         return;
     }
     ingester_figures(sources->ingester, &figures);
+    fill_relay_counters(sources, &figures, relay);
     relay->url = sources->config->relay.url;
     relay->is_connected = figures.is_connected;
     relay->connected_ms = figures.connected_ms;
@@ -47,32 +64,34 @@ static void fill_relay(const struct console_sources *sources, struct metrics_sna
     relay->is_paused[PAUSE_REDIS] = (figures.paused_for & PRESSURE_REDIS) != 0;
     relay->is_paused[PAUSE_DEPTH] = (figures.paused_for & PRESSURE_DEPTH) != 0;
     relay->is_paused[PAUSE_DEAD_LETTERS] = (figures.paused_for & PRESSURE_LETTERS) != 0;
-    relay->frames = total(sources, COUNTER_FRAMES);
-    relay->bytes = figures.bytes;
-    relay->reconnects = figures.connects > 0 ? figures.connects - 1 : 0;
-    relay->gaps = total(sources, COUNTER_GAPS);
-    for (unsigned i = 0; i < FRAME_FAULT_COUNT; i++) {
-        relay->decode_errors[i] = figures.decode_errors[i];
-    }
-    relay->paused_us = figures.paused_us;
     relay->sequence = (uint64_t)figures.sequence;
     relay->queued_sequence = (uint64_t)sources->marks->queued.sequence;
     relay->committed_sequence = sources->marks->saved > 0 ? (uint64_t)sources->marks->saved : 0;
     relay->last_event_us = figures.last_event_us;
     relay->certificate_expiry_us = figures.certificate_expiry * US_PER_SECOND;
-    snapshot->intake.waiting = figures.waiting;
+}
+
+/* Each kind without those of its own that wait: a dead frame that waits takes nothing from what was appended. */
+static uint64_t stored(uint64_t taken, uint64_t waiting)
+{
+    return taken > waiting ? taken - waiting : 0;
 }
 
 static void fill_intake(const struct console_sources *sources, struct metrics_snapshot *snapshot)
 {
     struct snapshot_intake *intake = &snapshot->intake;
-    uint64_t taken = total(sources, COUNTER_APPENDED);
+    struct ingester_figures figures = {0};
+    if (sources->ingester != NULL) {
+        ingester_figures(sources->ingester, &figures);
+    }
+    intake->waiting = figures.waiting;
     intake->received = total(sources, COUNTER_FRAMES);
-    intake->appended = taken > intake->waiting ? taken - intake->waiting : 0;
+    intake->appended =
+        stored(total(sources, COUNTER_APPENDED), figures.waiting - figures.waiting_frames);
     intake->duplicate = total(sources, COUNTER_DUPLICATE);
     intake->filtered = total(sources, COUNTER_FILTERED);
     intake->ignored = total(sources, COUNTER_IGNORED);
-    intake->dead = total(sources, COUNTER_DECODE_DEAD);
+    intake->dead = stored(total(sources, COUNTER_DECODE_DEAD), figures.waiting_frames);
 }
 
 static void fill_stream(const struct console_sources *sources, struct metrics_snapshot *snapshot)
@@ -208,12 +227,7 @@ static void fill_sink(const struct console_sources *sources, struct metrics_snap
 static void fill_collections(const struct console_sources *sources,
                              struct snapshot_collections *collections)
 {
-    struct ingester_figures figures = {0};
-    if (sources->ingester == NULL) {
-        return;
-    }
-    ingester_figures(sources->ingester, &figures);
-    const struct tally *tally = figures.collections;
+    const struct tally *tally = &sources->relay_totals->collections;
     collections->count = tally->used;
     collections->other = tally->other;
     for (unsigned i = 0; i < tally->used; i++) {

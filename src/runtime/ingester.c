@@ -397,11 +397,21 @@ static void lease_on_lost(void *owner)
     ingester_proceed(ingester);
 }
 
+/* What is counted must not go back when the next ingester begins at 0. */
+static void add_to_totals(const struct ingester *ingester)
+{
+    struct relay_totals *totals = ingester->totals;
+    totals->connects += ingester->connects;
+    totals->bytes += ingester->bytes;
+    totals->paused_us += pressure_paused_us(&ingester->pressure);
+}
+
 static void lease_on_closed(void *owner)
 {
     struct ingester *ingester = owner;
     struct ingester_callbacks callbacks = ingester->callbacks;
     void *ingester_owner = ingester->owner;
+    add_to_totals(ingester);
     intake_deinit(&ingester->intake);
     free(ingester);
     callbacks.on_closed(ingester_owner);
@@ -468,11 +478,13 @@ struct ingester *ingester_open(struct uv_loop_s *loop, const struct ingester_opt
     ingester->owner = owner;
     ingester->cursor_store = options->cursor_store;
     ingester->counters = options->counters;
+    ingester->totals = options->totals;
     ingester->marks = options->marks;
     ingester->has_started = options->has_started;
     (void)snprintf(ingester->writer_name, INGESTER_NAME_SIZE, "%s-writer", options->process_name);
     (void)snprintf(ingester->lease_name, INGESTER_NAME_SIZE, "%s-lease", options->process_name);
-    intake_init(&ingester->intake, options->config, ingester->marks->host, options->counters);
+    intake_init(&ingester->intake, options->config, ingester->marks->host, options->counters,
+                options->totals);
     open_lease(ingester);
     return ingester;
 }

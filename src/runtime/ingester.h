@@ -25,13 +25,14 @@ struct uv_loop_s;
 struct ingester;
 struct marks;
 struct pressure_limits;
-struct tally;
+struct relay_totals;
 
 struct ingester_options {
     const struct config *config;       /* borrowed */
     struct cursor_store *cursor_store; /* borrowed; the owner routes its callbacks to us */
     struct marks *marks;               /* borrowed; its host is the relay's */
     struct counters *counters;         /* borrowed */
+    struct relay_totals *totals;       /* borrowed, outlives ingesters */
     const char *process_name;          /* borrowed; for the names of our Redis connections */
     bool *
         has_started; /* borrowed, outlives ingesters: relay.cursor was obeyed, which it is once a process */
@@ -42,7 +43,7 @@ struct ingester_callbacks {
     void (*on_closed)(void *owner);
 };
 
-/* For the console. */
+/* For the console; counters are of this ingester. What it counts beyond them is in the relay totals. */
 struct ingester_figures {
     bool is_leader;    /* this process holds the lease */
     bool is_ingesting; /* position known, the relay is read or tried */
@@ -53,13 +54,12 @@ struct ingester_figures {
     unsigned paused_for;   /* enum pressure_reason bits */
     uint64_t paused_us;    /* in all */
     uint64_t connects, failures,
-        bytes;        /* failures: connections, or tries, that ended by themselves */
-    uint64_t waiting; /* events taken, not yet known to be stored */
-    int64_t sequence; /* newest taken; 0: none */
+        bytes;               /* failures: connections, or tries, that ended by themselves */
+    uint64_t waiting;        /* events taken, not yet known to be stored */
+    uint64_t waiting_frames; /* of them: frames for the dead letters */
+    int64_t sequence;        /* newest taken; 0: none */
     int64_t last_event_us;
-    int64_t certificate_expiry;      /* seconds since 1970; 0: none */
-    const uint64_t *decode_errors;   /* FRAME_FAULT_COUNT of them, borrowed from the ingester */
-    const struct tally *collections; /* borrowed from the ingester */
+    int64_t certificate_expiry; /* seconds since 1970; 0: none */
 };
 
 struct ingester *ingester_open(struct uv_loop_s *loop, const struct ingester_options *options,

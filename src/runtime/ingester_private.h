@@ -38,6 +38,7 @@ struct ingester {
     struct cursor_store *cursor_store;
     struct marks *marks;
     struct counters *counters;
+    struct relay_totals *totals;
     bool *has_started; /* relay.cursor was obeyed */
     struct stream_lease *lease;
     struct stream_writer *writer;

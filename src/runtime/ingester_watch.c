@@ -126,10 +126,10 @@ void ingester_figures(const struct ingester *ingester, struct ingester_figures *
         .failures = ingester->failures,
         .bytes = ingester->bytes,
         .waiting = ingester->writer != NULL ? stream_writer_pending(ingester->writer) : 0,
+        .waiting_frames =
+            ingester->writer != NULL ? stream_writer_pending_frames(ingester->writer) : 0,
         .sequence = ingester->intake.sequence.last,
         .last_event_us = ingester->intake.last_event_us,
-        .decode_errors = ingester->intake.decode_errors,
-        .collections = &ingester->intake.collections,
     };
     if (subscription != NULL) {
         struct subscription_counters counters = subscription_counters(subscription);

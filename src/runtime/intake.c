@@ -12,7 +12,7 @@ enum {
 };
 
 void intake_init(struct intake *intake, const struct config *config, const char *host,
-                 struct counters *counters)
+                 struct counters *counters, struct relay_totals *totals)
 {
     struct frame_decoder_options options = {
         .verify_blocks = config->relay.verify == RELAY_VERIFY_BLOCKS,
@@ -22,6 +22,7 @@ void intake_init(struct intake *intake, const struct config *config, const char 
     *intake = (struct intake){
         .decoder = frame_decoder_create(&options),
         .counters = counters,
+        .totals = totals,
         .accepts_reset = config->relay.accept_sequence_reset,
         .undecodable_reconnected_at = -1,
     };
@@ -95,7 +96,7 @@ static enum intake_verdict take_bad(struct intake *intake, struct slice frame,
     }
     log_bad_frame(intake, fault, frame.size);
     counters_add(intake->counters, COUNTER_DECODE_DEAD, 1);
-    intake->decode_errors[fault->reason]++;
+    intake->totals->decode_errors[fault->reason]++;
     struct stream_dead_frame dead = {
         .sequence = fault->sequence,
         .frame = frame,
@@ -179,7 +180,7 @@ static enum intake_verdict note_regression(struct intake *intake, int64_t sequen
 /* Only what is a collection may take a place of its own. */
 static void count_collections(struct intake *intake)
 {
-    struct tally *tally = &intake->collections;
+    struct tally *tally = &intake->totals->collections;
     struct slice name;
     size_t index = 0;
     while (frame_decoder_next_collection(intake->decoder, &index, &name)) {

@@ -18,7 +18,7 @@
 #include "config/config.h"
 #include "ingest/sequence.h"
 #include "runtime/counters.h"
-#include "runtime/tally.h"
+#include "runtime/relay_totals.h"
 
 struct stream_writer;
 
@@ -41,9 +41,8 @@ struct intake {
     unsigned undecodable_since_last; /* since the last event that was taken */
     int64_t
         undecodable_reconnected_at; /* the last sequence at which 20 in a row reconnected, else -1 */
-    uint64_t decode_errors[FRAME_FAULT_COUNT];
-    struct tally collections; /* of the ops of events taken */
-    int64_t last_event_us;    /* time of the newest event taken, since 1970; 0: none */
+    struct relay_totals *totals;
+    int64_t last_event_us; /* time of the newest event taken, since 1970; 0: none */
     struct log_limit bad_limit;
     struct log_limit gap_limit;
     struct log_limit words_limit;
@@ -51,7 +50,7 @@ struct intake {
 };
 
 void intake_init(struct intake *intake, const struct config *config, const char *host,
-                 struct counters *counters);
+                 struct counters *counters, struct relay_totals *totals);
 void intake_deinit(struct intake *intake);
 /* From now on events after `sequence` go to `writer`. */
 void intake_begin(struct intake *intake, struct stream_writer *writer, int64_t sequence);

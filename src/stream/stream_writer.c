@@ -482,7 +482,7 @@ bool stream_writer_append_dead(struct stream_writer *writer, const struct stream
     struct writer_batch *batch = writer_queue_open_batch(&writer->queue, writer->taken);
     size_t bytes = writer_batch_bytes(batch);
     writer_batch_add_frame(batch, frame, before);
-    writer_queue_note(&writer->queue, writer_batch_bytes(batch) - bytes);
+    writer_queue_note_frame(&writer->queue, writer_batch_bytes(batch) - bytes);
     return settle_append(writer);
 }
 
@@ -505,6 +505,11 @@ void stream_writer_count(struct stream_writer *writer, enum stream_count what, i
 size_t stream_writer_pending(const struct stream_writer *writer)
 {
     return writer->queue.entries;
+}
+
+size_t stream_writer_pending_frames(const struct stream_writer *writer)
+{
+    return writer->queue.frames;
 }
 
 /* -- the connection's calls -- */

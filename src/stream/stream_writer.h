@@ -118,6 +118,8 @@ bool stream_writer_append_dead(struct stream_writer *writer, const struct stream
 void stream_writer_count(struct stream_writer *writer, enum stream_count what, int64_t sequence);
 /* Events taken and not yet known to be stored. */
 size_t stream_writer_pending(const struct stream_writer *writer);
+/* Those of them that are dead frames. */
+size_t stream_writer_pending_frames(const struct stream_writer *writer);
 /* Sends what is pending, waits up to `drain_ms` for it, then closes. Safe in any callback, safe twice
  * (the shorter wait counts). */
 void stream_writer_close(struct stream_writer *writer, uint64_t drain_ms);

@@ -56,6 +56,12 @@ void writer_queue_note(struct writer_queue *queue, size_t bytes)
     queue->bytes += bytes;
 }
 
+void writer_queue_note_frame(struct writer_queue *queue, size_t bytes)
+{
+    writer_queue_note(queue, bytes);
+    queue->frames++;
+}
+
 bool writer_queue_has_only_counts(const struct writer_queue *queue)
 {
     if (queue->sending != NULL || list_is_empty(&queue->batches)) {
@@ -76,6 +82,7 @@ struct writer_batch *writer_queue_send(struct writer_queue *queue)
 void writer_queue_done(struct writer_queue *queue)
 {
     queue->entries -= (size_t)queue->sending->event_count + queue->sending->frame_count;
+    queue->frames -= queue->sending->frame_count;
     queue->bytes -= writer_batch_bytes(queue->sending);
     writer_batch_destroy(queue->sending);
     queue->sending = NULL;

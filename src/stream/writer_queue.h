@@ -18,6 +18,7 @@ struct writer_queue {
     struct list batches;          /* oldest first; new events go to the last */
     struct writer_batch *sending; /* in flight or to be sent again; not in the list */
     size_t entries, bytes;        /* of both */
+    size_t frames;                /* of the entries: those for the dead letters */
     size_t max_entries, max_bytes;
     bool is_room_due; /* somebody was told that it is full */
 };
@@ -31,8 +32,10 @@ bool writer_queue_is_full(const struct writer_queue *queue);
 bool writer_queue_take_room(struct writer_queue *queue);
 /* Where new events go; `taken` is the mark before it. */
 struct writer_batch *writer_queue_open_batch(struct writer_queue *queue, int64_t taken);
-/* An event or frame of `bytes` was put into the open batch. */
+/* An event of `bytes` was put into the open batch. */
 void writer_queue_note(struct writer_queue *queue, size_t bytes);
+/* The same of a frame. */
+void writer_queue_note_frame(struct writer_queue *queue, size_t bytes);
 /* True where the next to send has only counts, which can wait for company. */
 bool writer_queue_has_only_counts(const struct writer_queue *queue);
 /* The batch to send, the same until writer_queue_done(). Not while empty. */

@@ -3,6 +3,10 @@ import signal
 
 from harness.waiting import wait_until
 
+PAUSED = "standpipe_relay_paused_seconds_total"
+EMPTY = 'standpipe_decode_errors_total{reason="empty"}'
+RECONNECTS = "standpipe_relay_reconnects_total"
+
 
 class Counters:
     """Every counter of the page, compared with the look before; the ledger is the stream's."""
@@ -37,6 +41,40 @@ class Counters:
         assert not self.daemon.api()["reload"]["wasRefused"], self.daemon.api()["reload"]
         assert self.look()
         assert self.fallen == []
+
+
+def shown_ops(daemon):
+    collections = daemon.api()["collections"]
+    return sum(item["ops"] for item in collections["items"]) + collections["other"]
+
+
+def test_no_counter_goes_back_when_the_ingester_is_made_anew(setup, start_relay, generated):
+    """The relay sends garbage and drops its clients; PostgreSQL holds the batches, so that reading pauses first, and the
+    process is without an ingester for as long as the workers drain."""
+    setup.relay = start_relay(generated.frames, "--rate", 300, "--garbage", 100, "--drop-after", 150)
+    assert setup.command("migrate").returncode == 0
+    daemon = setup.run_from_file(relay__cursor="oldest", stream__max_backlog=100, shutdown__timeout_ms=4000).wait_ready()
+    counters = Counters(daemon)
+    with setup.database.connect() as other:
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
+        wait_until(lambda: counters.look() and counters.before[PAUSED] > 0.5, "reading pauses", 60, [daemon.process])
+        before = shown_ops(daemon)
+        counters.reload(relay__verify="none", postgres__batch_bytes="1 MiB")
+        other.execute("ROLLBACK")
+    wait_until(
+        lambda: counters.look() and all(counters.before[name] > 1 for name in (EMPTY, RECONNECTS)),
+        lambda: f"garbage and reconnects ({counters.before})",
+        60,
+        [daemon.process],
+    )
+    assert shown_ops(daemon) >= before > 0
+    counters.reload(relay__verify="blocks")
+    before = shown_ops(daemon)
+    counters.reload(ingest__mode="never")  # what was counted stays where nothing is read any more
+    assert shown_ops(daemon) >= before
+    assert counters.before[EMPTY] > 1 and counters.before[PAUSED] > 0.5
+    assert daemon.terminate() == 0
 
 
 def test_rows_by_table_go_on_when_tables_are_described_anew(setup, start_relay, generated, folder):

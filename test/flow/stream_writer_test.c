@@ -447,7 +447,10 @@ static void a_bad_frame_becomes_one_dead_letter_however_often_it_comes(void **st
     assert_true(append(&rig, 101));
     assert_true(stream_writer_append_dead(rig.writer, &frame));
     assert_true(append(&rig, 102));
+    assert_int_equal(stream_writer_pending(rig.writer), 3);
+    assert_int_equal(stream_writer_pending_frames(rig.writer), 1);
     wait_queued(&rig, 102);
+    assert_int_equal(stream_writer_pending_frames(rig.writer), 0);
     assert_true(stream_writer_append_dead(rig.writer, &frame)); /* a replay */
     assert_true(append(&rig, 103));
     wait_queued(&rig, 103);
