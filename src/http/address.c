@@ -11,7 +11,18 @@
 #include "base/panic.h"
 #include "config/text.h"
 
-static int bind_to(const struct addrinfo *address)
+/* Linux asks both sockets, at bind(2) and once more at listen(2); where it refuses, so will these. */
+static void set_shared(int socket, int is_shared)
+{
+    (void)setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &is_shared, sizeof(is_shared));
+}
+
+void address_keep(int socket)
+{
+    set_shared(socket, 0);
+}
+
+static int bind_to(const struct addrinfo *address, bool is_shared)
 {
     static const int yes = 1;
     static const int no = 0;
@@ -20,6 +31,7 @@ static int bind_to(const struct addrinfo *address)
         return -1;
     }
     bool is_set = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0;
+    set_shared(fd, is_shared);
     if (address->ai_family == AF_INET6) { /* so that [::] is IPv4 too */
         is_set = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no)) == 0 && is_set;
     }
@@ -32,16 +44,16 @@ static int bind_to(const struct addrinfo *address)
     return -1;
 }
 
-static int bind_first(const struct addrinfo *addresses)
+static int bind_first(const struct addrinfo *addresses, bool is_shared)
 {
     int fd = -1;
     for (const struct addrinfo *next = addresses; next != NULL && fd < 0; next = next->ai_next) {
-        fd = bind_to(next);
+        fd = bind_to(next, is_shared);
     }
     return fd;
 }
 
-int address_bind(const char *listen, struct error *error)
+int address_bind(const char *listen, int beside, struct error *error)
 {
     struct text_authority parts;
     if (!text_parse_authority(slice_from_string(listen), &parts) || !parts.has_port) {
@@ -60,7 +72,11 @@ int address_bind(const char *listen, struct error *error)
         error_set(error, ERROR_USAGE, "http.listen: `%s`: %s", listen, gai_strerror(code));
         return -1;
     }
-    int fd = bind_first(found);
+    bool is_shared = beside >= 0 && address_port(beside) == parts.port;
+    if (is_shared) {
+        set_shared(beside, 1);
+    }
+    int fd = bind_first(found, is_shared);
     if (fd < 0) {
         error_set(error, ERROR_USAGE, "http.listen: cannot listen on `%s`: %s", listen,
                   strerror(errno));

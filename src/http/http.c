@@ -18,8 +18,24 @@ enum {
     WRITE_TIMEOUT_MS = 30000,
     EVENT_INTERVAL_MS = 1000,
     HEARTBEAT_TIMEOUT_MS = 15000,
-    PART_COUNT = 2,
 };
+
+/* Those of the process: a server that is closed takes nothing with it. */
+static struct snapshot_server count_all(const struct http *http)
+{
+    struct snapshot_server sum = http->past;
+    if (http->server == NULL) {
+        return sum;
+    }
+    struct snapshot_server now = server_counters(http->server);
+    sum.connections = now.connections;
+    sum.refused += now.refused;
+    sum.busy_us += now.busy_us;
+    for (unsigned i = 0; i < HTTP_STATUS_CLASSES; i++) {
+        sum.responses[i] += now.responses[i];
+    }
+    return sum;
+}
 
 const struct metrics_snapshot *http_snapshot(struct http *http)
 {
@@ -29,7 +45,7 @@ const struct metrics_snapshot *http_snapshot(struct http *http)
     ASSERT(snapshot->worker_count <= SNAPSHOT_WORKERS_MAX);
     ASSERT(snapshot->sink.table_count <= SNAPSHOT_TABLES_MAX);
     snapshot->now_us = clock_wall_us();
-    snapshot->server = server_counters(http->server);
+    snapshot->server = count_all(http);
     event_feed_count(http->feed, &snapshot->server);
     process_usage_read(&snapshot->process);
     return snapshot;
@@ -127,22 +143,37 @@ static struct server_limits limits_of(const struct http_options *options)
     };
 }
 
+static struct server *open_server(struct http *http, const char *listen, struct error *error)
+{
+    static const struct server_callbacks callbacks = {.handle = handle,
+                                                      .on_closed = on_part_closed};
+    const struct server_place place = {.listen = listen, .beside = http->server};
+    struct server *server = server_open(http->loop, &place, &http->limits, &callbacks, http, error);
+    http->open_parts += server != NULL;
+    return server;
+}
+
+static void log_listening(const struct http *http, const char *listen)
+{
+    log_info("http", "listening", LOG_TEXT("address", listen),
+             LOG_TEXT("token", http->token.secret.size > 0 ? "required" : "none"));
+}
+
 struct http *http_open(struct uv_loop_s *loop, const struct http_options *options,
                        const struct http_callbacks *callbacks, void *owner, struct error *error)
 {
-    static const struct server_callbacks server_callbacks = {.handle = handle,
-                                                             .on_closed = on_part_closed};
     static const struct event_feed_callbacks feed_callbacks = {.snapshot = feed_snapshot,
                                                                .on_closed = on_part_closed};
-    struct server_limits limits = limits_of(options);
     struct http *http = memory_allocate(sizeof(*http));
+    http->loop = loop;
+    http->limits = limits_of(options);
     http->callbacks = *callbacks;
     http->owner = owner;
     http->heartbeat_timeout_ms = or_default(options->heartbeat_timeout_ms, HEARTBEAT_TIMEOUT_MS);
     list_init(&http->answers);
     page_init(&http->page);
     if (token_load(&http->token, options->token_file, error)) {
-        http->server = server_open(loop, options->listen, &limits, &server_callbacks, http, error);
+        http->server = open_server(http, options->listen, error);
     }
     if (http->server == NULL) {
         destroy(http);
@@ -150,14 +181,59 @@ struct http *http_open(struct uv_loop_s *loop, const struct http_options *option
     }
     http->feed = event_feed_open(loop, or_default(options->event_interval_ms, EVENT_INTERVAL_MS),
                                  &feed_callbacks, http);
-    http->open_parts = PART_COUNT;
-    log_info("http", "listening", LOG_TEXT("address", options->listen),
-             LOG_TEXT("token", http->token.secret.size > 0 ? "required" : "none"));
+    http->open_parts++;
+    log_listening(http, options->listen);
     return http;
+}
+
+/* The streams first: they end with their connections, and nobody could be told any more. */
+static void leave_server(struct http *http, const char *why)
+{
+    struct server *server = http->server;
+    if (server == NULL) {
+        return;
+    }
+    event_feed_end(http->feed, why);
+    http->past = count_all(http);
+    http->past.connections = 0;
+    http->server = NULL;
+    server_close(server);
+}
+
+static void stop_serving(struct http *http)
+{
+    leave_server(http, "pages are no longer served");
+    log_info("http", "listening no more", LOG_TEXT("why", "http.listen is empty"));
+}
+
+bool http_move(struct http *http, const char *listen, const char *token_file, struct error *error)
+{
+    struct token token = {0};
+    if (listen[0] == '\0') {
+        stop_serving(http);
+        return true;
+    }
+    struct server *server = NULL;
+    if (token_load(&token, token_file, error)) {
+        server = open_server(http, listen, error);
+    }
+    if (server == NULL) {
+        token_deinit(&token);
+        return false;
+    }
+    leave_server(http, "the address has changed");
+    http->server = server;
+    token_deinit(&http->token);
+    http->token = token;
+    log_listening(http, listen);
+    return true;
 }
 
 bool http_reload_token(struct http *http, const char *token_file, struct error *error)
 {
+    if (http->server == NULL) {
+        return true;
+    }
     if (!token_load(&http->token, token_file, error)) {
         return false;
     }
@@ -170,7 +246,9 @@ void http_close(struct http *http)
     if (!http->is_closing) {
         http->is_closing = true;
         event_feed_close(http->feed);
-        server_close(http->server);
+        if (http->server != NULL) {
+            server_close(http->server);
+        }
     }
 }
 

@@ -60,12 +60,17 @@ struct http_callbacks {
 /* Listens. NULL: it could not (address, port in use, token file), and nothing is left behind. */
 struct http *http_open(struct uv_loop_s *loop, const struct http_options *options,
                        const struct http_callbacks *callbacks, void *owner, struct error *error);
-/* Reads the token file again, at a reload. False: the token stays as it was. */
+/* Listens at another address from now on, with the token of `token_file`; an empty `listen`: nowhere. Connections of the
+ * old address are closed, and who listens to events is told why; history and counters go on. False: it could not, and
+ * nothing has changed. */
+bool http_move(struct http *http, const char *listen, const char *token_file, struct error *error)
+    __attribute__((warn_unused_result));
+/* Reads the token file again, at a reload. False: the token stays as it was. Where nobody is served, nothing is read. */
 bool http_reload_token(struct http *http, const char *token_file, struct error *error)
     __attribute__((warn_unused_result));
 /* Closes the listener and every connection. Safe twice. */
 void http_close(struct http *http);
-/* The port that it listens on. */
+/* The port that it listens on; not after a move to nowhere. */
 uint16_t http_port(const struct http *http);
 
 /* A dead letter as its stream has it; all fields borrowed for the call. */

@@ -12,9 +12,12 @@
 #include "http/token.h"
 
 struct http {
-    struct server *server;
+    struct uv_loop_s *loop;
+    struct server *server; /* NULL: nobody is served, since a move to nowhere */
+    struct server_limits limits;
+    struct snapshot_server past; /* what servers counted that are closed */
     struct event_feed *feed;
-    unsigned open_parts; /* server and feed, until each is closed */
+    unsigned open_parts; /* servers and feed, until each is closed */
     struct http_callbacks callbacks;
     void *owner;
     struct token token;

@@ -142,12 +142,47 @@ bool server_may_work(struct server *server)
 
 /* --- life -------------------------------------------------------------------------------------- */
 
-struct server *server_open(struct uv_loop_s *loop, const char *listen,
+static int socket_of(const struct server *server)
+{
+    uv_os_fd_t fd = -1;
+    if (server != NULL) {
+        ASSERT(uv_fileno((const uv_handle_t *)&server->listener, &fd) == 0);
+    }
+    return fd;
+}
+
+/* A port that both have is shared only while there are two. */
+static int bind_beside(const struct server_place *place, struct error *error)
+{
+    int beside = socket_of(place->beside);
+    int fd = address_bind(place->listen, beside, error);
+    if (fd < 0 && beside >= 0) {
+        address_keep(beside);
+    }
+    return fd;
+}
+
+static bool start_listening(struct server *server, const struct server_place *place,
+                            struct error *error)
+{
+    int code = uv_listen((uv_stream_t *)&server->listener, BACKLOG, on_connection);
+    if (code != 0) {
+        error_set(error, ERROR_USAGE, "http.listen: cannot listen on `%s`: %s", place->listen,
+                  uv_strerror(code));
+    }
+    address_keep(socket_of(server));
+    if (place->beside != NULL) {
+        address_keep(socket_of(place->beside));
+    }
+    return code == 0;
+}
+
+struct server *server_open(struct uv_loop_s *loop, const struct server_place *place,
                            const struct server_limits *limits,
                            const struct server_callbacks *callbacks, void *owner,
                            struct error *error)
 {
-    int fd = address_bind(listen, error);
+    int fd = bind_beside(place, error);
     if (fd < 0) {
         return NULL;
     }
@@ -164,10 +199,7 @@ struct server *server_open(struct uv_loop_s *loop, const char *listen,
     ASSERT(uv_tcp_init(loop, &server->listener) == 0);
     ASSERT(uv_timer_init(loop, &server->pace_timer) == 0);
     ASSERT(uv_tcp_open(&server->listener, fd) == 0);
-    int code = uv_listen((uv_stream_t *)&server->listener, BACKLOG, on_connection);
-    if (code != 0) {
-        error_set(error, ERROR_USAGE, "http.listen: cannot listen on `%s`: %s", listen,
-                  uv_strerror(code));
+    if (!start_listening(server, place, error)) {
         server->callbacks.on_closed = NULL;
         server_close(server);
         return NULL;

@@ -36,8 +36,13 @@ struct server_callbacks {
     void (*on_closed)(void *owner);
 };
 
-/* NULL: it cannot listen, and nothing is left behind. */
-struct server *server_open(struct uv_loop_s *loop, const char *listen,
+struct server_place {
+    const char *listen;
+    const struct server *beside; /* listens until this one does, maybe at the same port; or NULL */
+};
+
+/* NULL: it cannot listen, and nothing is left behind; `beside` listens on. */
+struct server *server_open(struct uv_loop_s *loop, const struct server_place *place,
                            const struct server_limits *limits,
                            const struct server_callbacks *callbacks, void *owner,
                            struct error *error);

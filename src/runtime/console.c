@@ -75,8 +75,8 @@ static void http_on_closed(void *owner)
 }
 
 struct console *console_open(struct uv_loop_s *loop, struct watch *watch,
-                             const struct console_callbacks *callbacks, void *owner,
-                             struct error *error)
+                             const struct config *config, const struct console_callbacks *callbacks,
+                             void *owner, struct error *error)
 {
     static const struct http_callbacks http_callbacks = {
         .fill = http_on_fill,
@@ -90,8 +90,8 @@ struct console *console_open(struct uv_loop_s *loop, struct watch *watch,
     console->callbacks = *callbacks;
     console->owner = owner;
     struct http_options options = {
-        .listen = watch->sources->config->http.listen,
-        .token_file = watch->sources->config->http.token_file,
+        .listen = config->http.listen,
+        .token_file = config->http.token_file,
     };
     console->http = http_open(loop, &options, &http_callbacks, console, error);
     if (console->http == NULL) {
@@ -99,6 +99,11 @@ struct console *console_open(struct uv_loop_s *loop, struct watch *watch,
         return NULL;
     }
     return console;
+}
+
+bool console_move(struct console *console, const struct config *config, struct error *error)
+{
+    return http_move(console->http, config->http.listen, config->http.token_file, error);
 }
 
 bool console_reload_token(struct console *console, const char *token_file, struct error *error)

@@ -14,6 +14,7 @@
 #include "base/error.h"
 
 struct uv_loop_s;
+struct config;
 struct console;
 struct watch;
 
@@ -22,10 +23,13 @@ struct console_callbacks {
     void (*on_closed)(void *owner);
 };
 
-/* NULL where it cannot listen; `error` says why. `watch` is borrowed. */
+/* NULL where it cannot listen as `config` says; `error` says why. `watch` is borrowed. */
 struct console *console_open(struct uv_loop_s *loop, struct watch *watch,
-                             const struct console_callbacks *callbacks, void *owner,
-                             struct error *error);
+                             const struct config *config, const struct console_callbacks *callbacks,
+                             void *owner, struct error *error);
+/* Listens where `config` says from now on. False: it listens where it did, and nothing has changed. */
+bool console_move(struct console *console, const struct config *config, struct error *error)
+    __attribute__((warn_unused_result));
 /* Reads the token's file again. False: the token stays as it was. */
 bool console_reload_token(struct console *console, const char *token_file, struct error *error)
     __attribute__((warn_unused_result));

@@ -96,8 +96,6 @@ struct daemon {
     struct progress progress;
     struct worker_stats *stats; /* one a worker, then the ingester's */
     struct console *console;    /* NULL: not open */
-    unsigned
-        consoles_open; /* that one, and those that a reload has closed and that are not gone yet */
     struct console_sources console_sources;
     uint64_t next_console_ms; /* when its address is tried again */
     unsigned looks;
@@ -113,9 +111,8 @@ void daemon_start(struct daemon *daemon);
 void daemon_start_schema(struct daemon *daemon);
 /* Opens stages (not schema and console), in order; each holds the newest generation. */
 void daemon_open_stages(struct daemon *daemon, unsigned parts);
-/* False and `error` where it cannot listen. */
-bool daemon_open_console(struct daemon *daemon, struct error *error);
-void daemon_close_console(struct daemon *daemon);
+/* False and `error` where it cannot listen as `config` says. */
+bool daemon_open_console(struct daemon *daemon, const struct config *config, struct error *error);
 /* What the dead letters' count means by the newest limits. */
 void daemon_note_letters(struct daemon *daemon);
 void daemon_take_host(struct daemon *daemon);

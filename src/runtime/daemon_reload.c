@@ -11,7 +11,6 @@
 #include "runtime/daemon_private.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum {
     DRAIN_MS = 5000, /* for what is in flight; the rest stays pending */
@@ -117,61 +116,16 @@ void daemon_reload_proceed(struct daemon *daemon)
 
 /* ---- the swap ------------------------------------------------------------------------------------ */
 
-static bool is_same_port(const char *a, const char *b)
-{
-    const char *port_a = strrchr(a, ':');
-    const char *port_b = strrchr(b, ':');
-    return port_a != NULL && port_b != NULL && strcmp(port_a, port_b) == 0;
-}
-
-/* Where only the address differs the old listener is in the way: it goes first, and comes back where the new one is
- * refused. */
-static bool replace_console(struct daemon *daemon, struct error *error)
-{
-    struct error again;
-    daemon_close_console(daemon);
-    if (daemon_open_console(daemon, error)) {
-        return true;
-    }
-    daemon->console_sources.config = daemon->config;
-    if (!daemon_open_console(daemon, &again)) {
-        log_error("http", "no page is served", LOG_TEXT("why", again.text));
-    }
-    return false;
-}
-
-static bool move_console(struct daemon *daemon, struct error *error)
-{
-    struct console *old = daemon->console;
-    const struct config *next = &daemon->reload.next->config;
-    daemon->console_sources.config = next;
-    if (next->http.listen[0] == '\0') {
-        daemon_close_console(daemon);
-        return true;
-    }
-    if (daemon_open_console(daemon, error)) {
-        if (old != NULL) {
-            console_close(old);
-        }
-        return true;
-    }
-    daemon->console = old;
-    if (old != NULL && is_same_port(daemon->config->http.listen, next->http.listen)) {
-        return replace_console(daemon, error);
-    }
-    daemon->console_sources.config = daemon->config;
-    return false;
-}
-
 /* The last thing that can refuse. A port that was taken at the start is tried again, and still no reason to. */
 static bool prepare_console(struct daemon *daemon, struct error *error)
 {
+    const struct config *next = &daemon->reload.next->config;
     bool is_asked = (daemon->reload.plan.parts & PART_CONSOLE) != 0;
-    if (daemon->console != NULL && !is_asked) {
-        return console_reload_token(daemon->console, daemon->reload.next->config.http.token_file,
-                                    error);
+    if (daemon->console != NULL) {
+        return is_asked ? console_move(daemon->console, next, error)
+                        : console_reload_token(daemon->console, next->http.token_file, error);
     }
-    if (move_console(daemon, error)) {
+    if (next->http.listen[0] == '\0' || daemon_open_console(daemon, next, error)) {
         return true;
     }
     if (!is_asked) {

@@ -181,7 +181,7 @@ static void courier_on_closed(void *owner)
 static void console_on_closed(void *owner)
 {
     struct daemon *daemon = owner;
-    daemon->consoles_open--;
+    daemon->console = NULL;
     daemon_proceed(daemon);
 }
 
@@ -350,7 +350,7 @@ static void retry_console(struct daemon *daemon)
     bool is_closed = daemon->console == NULL && daemon->config->http.listen[0] != '\0' &&
                      daemon->reload.state == RELOAD_IDLE && !daemon->console_sources.is_draining;
     if (is_closed && now_ms >= daemon->next_console_ms) {
-        is_closed = !daemon_open_console(daemon, &error);
+        is_closed = !daemon_open_console(daemon, daemon->config, &error);
         uint64_t took_ms = clock_monotonic_ms() - now_ms;
         daemon->next_console_ms = now_ms + CONSOLE_RETRY_MS + PERCENT * took_ms;
     }
@@ -379,21 +379,12 @@ static void start_watch(struct daemon *daemon)
     (void)uv_timer_start(&daemon->watch_timer, watch_on_time, WATCH_INTERVAL_MS, WATCH_INTERVAL_MS);
 }
 
-bool daemon_open_console(struct daemon *daemon, struct error *error)
+bool daemon_open_console(struct daemon *daemon, const struct config *config, struct error *error)
 {
     static const struct console_callbacks callbacks = {.on_closed = console_on_closed};
-    daemon->console = console_open(&daemon->loop, &daemon->watch, &callbacks, daemon, error);
-    daemon->consoles_open += daemon->console != NULL;
+    daemon->console =
+        console_open(&daemon->loop, &daemon->watch, config, &callbacks, daemon, error);
     return daemon->console != NULL;
-}
-
-void daemon_close_console(struct daemon *daemon)
-{
-    struct console *console = daemon->console;
-    daemon->console = NULL;
-    if (console != NULL) {
-        console_close(console);
-    }
 }
 
 void daemon_start_schema(struct daemon *daemon)
@@ -416,7 +407,8 @@ void daemon_start(struct daemon *daemon)
     struct error error;
     start_watch(daemon);
     daemon->next_console_ms = clock_monotonic_ms() + CONSOLE_RETRY_MS;
-    if (daemon->config->http.listen[0] != '\0' && !daemon_open_console(daemon, &error)) {
+    if (daemon->config->http.listen[0] != '\0' &&
+        !daemon_open_console(daemon, daemon->config, &error)) {
         log_error("http", "no page is served", LOG_TEXT("why", error.text),
                   LOG_TEXT("listen", daemon->config->http.listen));
     }

@@ -63,7 +63,9 @@ static void start_closing(struct daemon *daemon)
     if (daemon->courier != NULL) {
         dead_letter_courier_close(daemon->courier, drain_left_ms(daemon) / 2);
     }
-    daemon_close_console(daemon);
+    if (daemon->console != NULL) {
+        console_close(daemon->console);
+    }
     if (daemon->cursor_store != NULL) {
         cursor_store_close(daemon->cursor_store, drain_left_ms(daemon));
     }
@@ -99,7 +101,7 @@ void daemon_proceed(struct daemon *daemon)
         return;
     case DAEMON_CLOSING:
         if (daemon->monitor == NULL && daemon->cursor_store == NULL && daemon->courier == NULL &&
-            daemon->consoles_open == 0) {
+            daemon->console == NULL) {
             finish(daemon);
         }
         return;

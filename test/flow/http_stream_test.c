@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -212,6 +214,101 @@ static void a_server_that_closes_says_so_to_who_listens(void **state)
     assert_int_equal(uv_loop_close(&site.loop), 0);
 }
 
+/* `address` at the port that the site has. */
+static bool move_to(struct site *site, const char *address)
+{
+    char listen[64];
+    struct error error;
+    (void)snprintf(listen, sizeof(listen), "%s:%u", address, http_port(site->http));
+    return http_move(site->http, listen, NULL, &error);
+}
+
+/* 192.0.2.1 (RFC 5737) is no address of this machine. At 127.0.0.2 somebody else has the port. */
+static void a_move_that_is_refused_ends_no_stream(void **state)
+{
+    (void)state;
+    struct site site;
+    struct client client;
+    site_open(&site, FAST);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(http_port(site.http)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1)};
+    int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(other, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(other, 1), 0);
+    listen_to(&client, &site, GET(STREAM));
+    client_wait_for(&client, EVENT, 2);
+    assert_false(move_to(&site, "192.0.2.1"));
+    assert_false(move_to(&site, "127.0.0.2"));
+    assert_false(move_to(&site, "0.0.0.0"));
+    struct error error;
+    assert_false(http_move(site.http, "127.0.0.1:0", "/nowhere", &error));
+    client_wait_for(&client, EVENT, client_count(&client, EVENT) + 2);
+    assert_false(client_has(&client, "event: end"));
+    client_close(&client);
+    assert_int_equal(close(other), 0);
+    site_close(&site);
+}
+
+static void expect_end_by_move(struct site *site, const char *address)
+{
+    struct client client;
+    listen_to(&client, site, GET(STREAM));
+    client_wait_for(&client, EVENT, 2);
+    assert_true(move_to(site, address));
+    client_wait_for(&client, "event: end\ndata: {\"reason\":\"the address has changed\"}\n\n", 1);
+    client_wait_end(&client);
+    client_close(&client);
+}
+
+static void a_server_that_moves_at_one_port_keeps_history_and_counters(void **state)
+{
+    (void)state;
+    struct site site;
+    char request[256];
+    site_open(&site, FAST);
+    struct client first;
+    listen_to(&first, &site, GET(STREAM));
+    client_wait_for(&first, EVENT, 5);
+    expect_end_by_move(&site, "0.0.0.0");
+    expect_end_by_move(&site, "127.0.0.1");
+    expect_end_by_move(&site, "localhost");
+    struct client again;
+    ask_again(&first, request, sizeof(request));
+    listen_to(&again, &site, request);
+    client_wait_for(&again, EVENT, 1);
+    assert_true(client_has(&again, "{\"isWhole\":false,")); /* the run is the same */
+    struct buffer page = site_ask(&site, LAST("/metrics"));
+    assert_non_null(strstr(page.data, "\nstandpipe_http_responses_total{status=\"2xx\"} 5\n"));
+    assert_non_null(strstr(page.data, "\nstandpipe_http_connections 2\n"));
+    buffer_deinit(&page);
+    client_close(&first);
+    client_close(&again);
+    site_close(&site);
+}
+
+static void a_server_that_moves_to_nowhere_may_come_back_or_close(void **state)
+{
+    (void)state;
+    struct site site;
+    struct client client;
+    struct error error;
+    site_open(&site, FAST);
+    listen_to(&client, &site, GET(STREAM));
+    client_wait_for(&client, EVENT, 2);
+    assert_true(http_move(site.http, "", NULL, &error));
+    client_wait_for(&client, "{\"reason\":\"pages are no longer served\"}\n\n", 1);
+    client_wait_end(&client);
+    client_close(&client);
+    assert_true(http_reload_token(site.http, "/nowhere", &error));
+    assert_true(http_move(site.http, "127.0.0.1:0", NULL, &error));
+    struct buffer page = site_ask(&site, LAST("/metrics"));
+    assert_non_null(strstr(page.data, "\nstandpipe_http_responses_total{status=\"2xx\"} 1\n"));
+    buffer_deinit(&page);
+    assert_true(http_move(site.http, "", NULL, &error));
+    site_close(&site);
+}
+
 static void a_client_that_stops_sending_is_no_listener_any_more(void **state)
 {
     (void)state;
@@ -239,6 +336,9 @@ int main(void)
         cmocka_unit_test(only_so_many_may_listen_and_a_place_is_free_again_when_one_leaves),
         cmocka_unit_test(a_client_that_does_not_read_is_dropped_and_the_others_go_on),
         cmocka_unit_test(a_server_that_closes_says_so_to_who_listens),
+        cmocka_unit_test(a_move_that_is_refused_ends_no_stream),
+        cmocka_unit_test(a_server_that_moves_at_one_port_keeps_history_and_counters),
+        cmocka_unit_test(a_server_that_moves_to_nowhere_may_come_back_or_close),
         cmocka_unit_test(a_client_that_stops_sending_is_no_listener_any_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -226,19 +226,19 @@ static void addresses_of_both_families_can_be_bound(void **state)
     static const char *const good[] = {"127.0.0.1:0", "localhost:0", ":0"};
     struct error error;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        int fd = address_bind(good[i], &error);
+        int fd = address_bind(good[i], -1, &error);
         assert_true(fd >= 0);
         assert_true(address_port(fd) > 0);
         assert_int_equal(close(fd), 0);
     }
-    int fd = address_bind("[::1]:0", &error);
+    int fd = address_bind("[::1]:0", -1, &error);
     if (fd < 0) {
         print_message("skipped: this machine has no IPv6: %s\n", error.text);
         skip();
     }
     assert_true(address_port(fd) > 0);
     assert_int_equal(close(fd), 0);
-    fd = address_bind("[::]:0", &error);
+    fd = address_bind("[::]:0", -1, &error);
     assert_true(fd >= 0);
     assert_int_equal(close(fd), 0);
 }
@@ -250,7 +250,7 @@ static void an_address_that_cannot_be_bound_says_why(void **state)
                                       "[::1:5000", "192.0.2.1:0"};
     struct error error;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_int_equal(address_bind(bad[i], &error), -1);
+        assert_int_equal(address_bind(bad[i], -1, &error), -1);
         assert_non_null(strstr(error.text, "http.listen"));
     }
 }
