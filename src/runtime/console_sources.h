@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "config/config.h"
 #include "http/snapshot.h"
 #include "runtime/worker_stats.h"
@@ -36,6 +37,7 @@ struct console_sources {
     struct stream_depth depth;               /* of the last look */
     int64_t oldest_event_us;                 /* of the event that waits longest; 0: unknown */
     uint64_t depth_at_ms;             /* clock_monotonic_ms() of the last look; 0: none yet */
+    struct error redis_trouble;       /* why there was none since; ERROR_NONE: not known */
     uint64_t undecided_letters;       /* rows of standpipe_dead_letters */
     struct dead_letter_count letters; /* of the last count: why they are there */
     bool are_letters_too_many;

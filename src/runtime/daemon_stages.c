@@ -34,6 +34,7 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
     daemon->console_sources.depth.oldest_time = slice_of(NULL, 0);
     daemon->console_sources.oldest_event_us = sequence_parse_time(depth->oldest_time);
     daemon->console_sources.depth_at_ms = clock_monotonic_ms();
+    daemon->console_sources.redis_trouble = (struct error){0};
     marks_note_depth(&daemon->marks, depth);
     mark_watch_note_depth(&daemon->mark_watch, depth);
     progress_note_depth(&daemon->progress, depth);
@@ -48,6 +49,12 @@ static void monitor_on_depth(void *owner, const struct stream_depth *depth)
     if (daemon->state == DAEMON_SAVING) {
         daemon_proceed(daemon);
     }
+}
+
+static void monitor_on_trouble(void *owner, const struct error *error)
+{
+    struct daemon *daemon = owner;
+    daemon->console_sources.redis_trouble = *error;
 }
 
 static void monitor_on_rewound(void *owner, const struct stream_rewound *rewound)
@@ -191,6 +198,7 @@ static void open_monitor(struct daemon *daemon)
 {
     static const struct stream_monitor_callbacks callbacks = {
         .on_depth = monitor_on_depth,
+        .on_trouble = monitor_on_trouble,
         .on_rewound = monitor_on_rewound,
         .on_closed = monitor_on_closed,
     };
@@ -211,6 +219,7 @@ static void open_monitor(struct daemon *daemon)
         .trim_group_count = config->stream.trim_groups.count,
         .consumer_idle_ms = CONSUMER_IDLE_MS,
     };
+    daemon->console_sources.redis_trouble = (struct error){0}; /* of another address, maybe */
     daemon->monitor = stream_monitor_open(&daemon->loop, &options, &callbacks, daemon);
 }
 

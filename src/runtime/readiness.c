@@ -1,6 +1,7 @@
 #include "runtime/readiness.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/human.h"
@@ -12,6 +13,35 @@
 enum {
     REASON_SIZE = SNAPSHOT_REASON_SIZE
 };
+
+/* Bytes of `text` up to `limit`, without the half of a character. */
+static int whole_characters(const char *text, size_t limit)
+{
+    size_t size = strnlen(text, limit + 1);
+    if (size > limit) {
+        size = limit;
+        while (size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80) {
+            size--;
+        }
+    }
+    return (int)size;
+}
+
+/* To `reason`, of REASON_SIZE; nothing where `text` is empty. */
+static void append_trouble(char *reason, const char *text)
+{
+    size_t used = strlen(reason);
+    if (text[0] != '\0') {
+        size_t room = REASON_SIZE - used - sizeof(": ");
+        (void)snprintf(reason + used, REASON_SIZE - used, ": %.*s", whole_characters(text, room),
+                       text);
+    }
+}
+
+static bool is_refusal(const struct error *error)
+{
+    return error->kind == ERROR_REFUSED || error->kind == ERROR_USAGE;
+}
 
 static void set_dependency(struct readiness *readiness, struct metrics_snapshot *snapshot,
                            enum dependency which, enum dependency_state state, const char *reason)
@@ -27,7 +57,8 @@ static void set_dependency(struct readiness *readiness, struct metrics_snapshot 
     }
     dependency->state = state;
     dependency->since_us = readiness->since_us[which];
-    (void)snprintf(dependency->reason, REASON_SIZE, "%.*s", REASON_SIZE - 1, reason);
+    (void)snprintf(dependency->reason, REASON_SIZE, "%.*s",
+                   whole_characters(reason, REASON_SIZE - 1), reason);
 }
 
 /* The one that lasts longest comes first. */
@@ -126,7 +157,12 @@ enum dependency_state readiness_of_reader(enum reader_state state)
 static void judge_redis(struct readiness *readiness, const struct console_sources *sources,
                         struct metrics_snapshot *snapshot)
 {
-    if (sources->depth_at_ms == 0) {
+    const struct error *trouble = &sources->redis_trouble;
+    bool has_reason = trouble->kind != ERROR_NONE;
+    if (is_refusal(trouble)) {
+        set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_MISCONFIGURED,
+                       trouble->text);
+    } else if (sources->depth_at_ms == 0 && !has_reason) {
         set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_STARTING,
                        "Redis has not answered yet");
     } else if (console_look_is_fresh(sources)) {
@@ -138,8 +174,9 @@ static void judge_redis(struct readiness *readiness, const struct console_source
         set_dependency(readiness, snapshot, DEPENDENCY_REDIS, readiness_of_reader(worst),
                        worst == READER_READY ? sources->stream_watch->eviction : reasons[worst]);
     } else {
-        set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_AWAY,
-                       "Redis does not answer");
+        char reason[REASON_SIZE] = "Redis does not answer";
+        append_trouble(reason, trouble->text);
+        set_dependency(readiness, snapshot, DEPENDENCY_REDIS, DEPENDENCY_AWAY, reason);
     }
 }
 

@@ -54,6 +54,13 @@ struct stream_monitor {
 
 static void proceed(struct stream_monitor *monitor);
 
+static void tell_trouble(struct stream_monitor *monitor, const struct error *error)
+{
+    if (monitor->callbacks.on_trouble != NULL && !monitor->is_closing) {
+        monitor->callbacks.on_trouble(monitor->owner, error);
+    }
+}
+
 static void log_refusal(struct stream_monitor *monitor, const struct redisReply *reply)
 {
     struct error error;
@@ -63,6 +70,14 @@ static void log_refusal(struct stream_monitor *monitor, const struct redisReply 
         log_warning("stream_monitor", "Redis refuses", LOG_TEXT("error", error.text),
                     LOG_SUPPRESSED(suppressed));
     }
+}
+
+static void refuse_look(struct stream_monitor *monitor, const struct redisReply *reply)
+{
+    struct error error;
+    log_refusal(monitor, reply);
+    reply_error(reply, &error);
+    tell_trouble(monitor, &error);
 }
 
 static void end_look(struct stream_monitor *monitor)
@@ -312,7 +327,7 @@ static void on_depth(void *owner, struct redisReply *reply)
     struct stream_monitor *monitor = owner;
     if (!reply_is_array(reply)) {
         if (reply != NULL) {
-            log_refusal(monitor, reply);
+            refuse_look(monitor, reply);
         }
         end_look(monitor);
         return;
@@ -520,8 +535,7 @@ static void on_ready(void *owner)
 
 static void on_lost(void *owner, const struct error *error)
 {
-    (void)owner;
-    (void)error; /* redis.c logs it; the look in flight has ended with NULL */
+    tell_trouble(owner, error); /* redis.c logs it; the look in flight has ended with NULL */
 }
 
 static void on_redis_closed(void *owner)

@@ -111,6 +111,9 @@ struct stream_letters_callbacks {
 
 struct stream_monitor_callbacks {
     void (*on_depth)(void *owner, const struct stream_depth *depth);
+    /* Why there is no look: the connection is gone or could not be made, or Redis refuses. ERROR_REFUSED and
+     * ERROR_USAGE: only the set-up can mend it. Until the next on_depth; may be NULL. */
+    void (*on_trouble)(void *owner, const struct error *error);
     /* The answer to stream_monitor_rewind(); may be NULL. Not where the connection was lost. */
     void (*on_rewound)(void *owner, const struct stream_rewound *rewound);
     void (*on_closed)(void *owner);

@@ -30,11 +30,42 @@ def wait_state(daemon, name, state, seconds=40):
     return found
 
 
-def test_a_daemon_whose_redis_never_was_there_is_starting(setup, start_relay, generated):
+def wait_reason(daemon, name, state, words):
+    wait_until(
+        lambda: dependency(daemon, name)["state"] == state and words in dependency(daemon, name)["reason"],
+        lambda: f"{name} is {state}: {words} ({daemon.get('/readyz')})",
+        40,
+        [daemon.process],
+    )
+
+
+def test_a_redis_that_never_was_there_is_away_and_says_why(setup, start_relay, generated):
     setup.relay = start_relay(generated.frames)
     daemon = setup.run(redis__url="unix:///nonexistent/redis.sock")
-    assert "not answered yet" in wait_state(daemon, "redis", "starting")["reason"]
+    assert "No such file" in wait_state(daemon, "redis", "away")["reason"]
     assert daemon.terminate() == 0
+
+
+def cut_connections_of_others(redis):
+    own = redis.client.client_id()
+    for client in redis.client.client_list():
+        if int(client["id"]) != own:
+            redis.client.client_kill_filter(_id=client["id"])
+
+
+def test_a_password_that_redis_asks_for_is_misconfigured_from_the_start_and_later(setup, start_relay, generated):
+    setup.relay = start_relay(generated.frames)
+    running = setup.run(relay__cursor="oldest").wait_ready()
+    setup.redis.client.config_set("requirepass", "sesame")
+    try:
+        cut_connections_of_others(setup.redis)
+        wait_reason(running, "redis", "misconfigured", "NOAUTH")
+        fresh = setup.run("fresh")
+        wait_reason(fresh, "redis", "misconfigured", "NOAUTH")
+    finally:
+        setup.redis.client.config_set("requirepass", "")
+    wait_state(running, "redis", "ready")
+    assert [running.terminate(), fresh.terminate()] == [0, 0]
 
 
 def test_postgres_that_refuses_is_misconfigured_with_its_own_words(setup, start_relay, generated):

@@ -18,6 +18,7 @@
 enum {
     CONNECT_MS = 3000,
     REPLY_MS = 3000,
+    REFUSED_WAIT_MS = 50,
     LEASE_MS = 300,
     CONSUMER_IDLE_MS = 200
 };
@@ -26,7 +27,8 @@ struct rig {
     uv_loop_t loop;
     struct stream_monitor *monitor;
     struct stream_depth depth;
-    unsigned looks;
+    unsigned looks, troubles;
+    struct error trouble; /* the last one */
     uint64_t trimmed;
     struct stream_group group; /* the first other one */
     char group_name[32];
@@ -49,6 +51,13 @@ static void on_depth(void *owner, const struct stream_depth *depth)
     rig->looks++;
 }
 
+static void on_trouble(void *owner, const struct error *error)
+{
+    struct rig *rig = owner;
+    rig->trouble = *error;
+    rig->troubles++;
+}
+
 static void on_monitor_closed(void *owner)
 {
     ((struct rig *)owner)->is_closed = true;
@@ -56,13 +65,14 @@ static void on_monitor_closed(void *owner)
 
 static void rig_open(struct rig *rig, uint64_t max_length, const char *const *groups, size_t count)
 {
-    static const struct stream_monitor_callbacks callbacks = {.on_depth = on_depth,
-                                                              .on_closed = on_monitor_closed};
+    static const struct stream_monitor_callbacks callbacks = {
+        .on_depth = on_depth, .on_trouble = on_trouble, .on_closed = on_monitor_closed};
     struct stream_monitor_options options = {
         .redis = {.url = stream_server_url(),
                   .client_name = "monitor",
                   .connect_timeout_ms = CONNECT_MS,
-                  .reply_timeout_ms = REPLY_MS},
+                  .reply_timeout_ms = REPLY_MS,
+                  .refused_wait_ms = REFUSED_WAIT_MS},
         .keys = {.key = "events", .group = "group", .dead_letter_key = "dead"},
         .max_length = max_length,
         .trim_groups = groups,
@@ -115,6 +125,35 @@ static void read_and_acknowledge(const char *group, int count, int acknowledged)
     for (int i = 1; i <= acknowledged; i++) {
         freeReplyObject(stream_server_call("XACK events %s 7-%d", group, i));
     }
+}
+
+static bool has_trouble(void *data)
+{
+    return ((struct rig *)data)->troubles > 0;
+}
+
+static void what_redis_refuses_is_told_as_a_refusal_until_a_look_works(void **state)
+{
+    (void)state;
+    struct rig rig;
+    prepare(1);
+    freeReplyObject(stream_server_call("CONFIG SET requirepass secret"));
+    rig_open(&rig, 1000, NULL, 0);
+    stream_wait(&rig.loop, has_trouble, &rig);
+    assert_int_equal(rig.trouble.kind, ERROR_REFUSED);
+    assert_non_null(strstr(rig.trouble.text, "password"));
+    freeReplyObject(stream_server_call("AUTH secret"));
+    freeReplyObject(stream_server_call("CONFIG SET requirepass %s", ""));
+    look(&rig); /* tried again by itself */
+    freeReplyObject(stream_server_call("ACL SETUSER default -evalsha"));
+    rig.troubles = 0;
+    stream_monitor_look(rig.monitor);
+    stream_wait(&rig.loop, has_trouble, &rig);
+    assert_int_equal(rig.trouble.kind, ERROR_REFUSED);
+    assert_non_null(strstr(rig.trouble.text, "NOPERM"));
+    freeReplyObject(stream_server_call("ACL SETUSER default +@all"));
+    look(&rig);
+    rig_close(&rig);
 }
 
 static void the_marks_follow_what_is_delivered_and_acknowledged(void **state)
@@ -545,6 +584,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_marks_follow_what_is_delivered_and_acknowledged),
         cmocka_unit_test(the_time_is_told_of_the_event_that_waits_longest),
+        cmocka_unit_test(what_redis_refuses_is_told_as_a_refusal_until_a_look_works),
         cmocka_unit_test(a_stream_that_is_not_there_is_empty_and_has_no_mark),
         cmocka_unit_test(a_lag_that_is_null_does_not_spoil_the_backlog),
         cmocka_unit_test(trimming_spares_what_any_of_two_groups_has_not_acknowledged),
