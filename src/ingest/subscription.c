@@ -60,6 +60,7 @@ struct subscription {
     struct buffer redirected; /* where the next try goes, terminated; empty: options.url */
     unsigned redirects;       /* since the last 101 or wait */
     struct subscription_counters counters;
+    struct error trouble; /* of the last loss; no text while connected */
     struct log_limit lost_limit;
     struct log_limit redirect_limit;
 };
@@ -186,6 +187,7 @@ static void go_on_after_loss(struct subscription *subscription,
         return;
     }
     subscription->counters.failures++;
+    subscription->trouble = error;
     uint64_t wait_ms = draw_wait_ms(subscription, closing->retry_after_ms);
     log_loss(subscription, &error, wait_ms);
     wait_for(subscription, wait_ms);
@@ -257,6 +259,7 @@ static void on_open(void *owner)
     subscription->connected_at_ms = uv_now(subscription->loop);
     subscription->last_frame_ms = subscription->connected_at_ms;
     subscription->counters.connects++;
+    subscription->trouble = (struct error){0};
     subscription->redirects = 0;
     (void)uv_timer_start(&subscription->timer, on_silence, subscription->options.silence_timeout_ms,
                          0);
@@ -456,6 +459,11 @@ struct subscription_counters subscription_counters(const struct subscription *su
         counters.bytes += websocket_bytes_read(subscription->websocket);
     }
     return counters;
+}
+
+const char *subscription_trouble(const struct subscription *subscription)
+{
+    return subscription->trouble.text;
 }
 
 int64_t subscription_certificate_expiry(const struct subscription *subscription)

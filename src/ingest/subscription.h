@@ -86,6 +86,8 @@ bool subscription_is_connected(const struct subscription *subscription);
 /* Since the 101; 0 where it is not connected. */
 uint64_t subscription_connected_ms(const struct subscription *subscription);
 struct subscription_counters subscription_counters(const struct subscription *subscription);
+/* Why the last connection, or the try of one, ended; "" while connected, and where we ended it. */
+const char *subscription_trouble(const struct subscription *subscription);
 /* Seconds since 1970 at which the peer's certificate ends; 0 where there is none. */
 int64_t subscription_certificate_expiry(const struct subscription *subscription);
 

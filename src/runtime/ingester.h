@@ -50,9 +50,10 @@ struct ingester_figures {
     bool is_stopped;   /* an operator has to decide: `why` */
     const char *why;   /* borrowed from the ingester; empty unless stopped */
     bool is_connected;
-    uint64_t connected_ms; /* since the connection came; 0: none */
-    unsigned paused_for;   /* enum pressure_reason bits */
-    uint64_t paused_us;    /* in all */
+    uint64_t connected_ms;     /* since the connection came; 0: none */
+    const char *relay_trouble; /* borrowed; why the relay is not connected; empty: not known */
+    unsigned paused_for;       /* enum pressure_reason bits */
+    uint64_t paused_us;        /* in all */
     uint64_t connects, failures,
         bytes;               /* failures: connections, or tries, that ended by themselves */
     uint64_t waiting;        /* events taken, not yet known to be stored */

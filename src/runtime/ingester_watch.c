@@ -120,6 +120,7 @@ void ingester_figures(const struct ingester *ingester, struct ingester_figures *
         .is_ingesting = ingester->state == INGESTER_INGESTING,
         .is_stopped = ingester->state == INGESTER_STOPPED,
         .why = ingester->state == INGESTER_STOPPED ? ingester->intake.error.text : "",
+        .relay_trouble = "",
         .paused_for = ingester->pressure.reasons,
         .paused_us = pressure_paused_us(&ingester->pressure),
         .connects = ingester->connects,
@@ -135,6 +136,7 @@ void ingester_figures(const struct ingester *ingester, struct ingester_figures *
         struct subscription_counters counters = subscription_counters(subscription);
         figures->is_connected = subscription_is_connected(subscription);
         figures->connected_ms = subscription_connected_ms(subscription);
+        figures->relay_trouble = subscription_trouble(subscription);
         figures->certificate_expiry = subscription_certificate_expiry(subscription);
         figures->connects += counters.connects;
         figures->failures += counters.failures;

@@ -86,9 +86,10 @@ static void judge_reading(struct readiness *readiness, const struct ingester_fig
     } else if (figures->is_connected) {
         set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_READY, "");
     } else {
+        char reason[REASON_SIZE] = "the relay is not connected";
+        append_trouble(reason, figures->relay_trouble);
         set_dependency(readiness, snapshot, DEPENDENCY_RELAY,
-                       was_tried ? DEPENDENCY_AWAY : DEPENDENCY_STARTING,
-                       "the relay is not connected");
+                       was_tried ? DEPENDENCY_AWAY : DEPENDENCY_STARTING, reason);
     }
 }
 

@@ -6,6 +6,9 @@ import re
 import signal
 from pathlib import Path
 
+import pytest
+
+from harness.raw_relay import RawRelay
 from harness.waiting import wait_until
 
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
@@ -84,6 +87,34 @@ def test_what_was_never_there_is_away_and_not_starting_for_ever(setup, start_rel
     setup.relay.stop()
     daemon = setup.run()
     wait_state(daemon, "relay", "away")
+    assert daemon.terminate() == 0
+
+
+class RefusingRelay(RawRelay):
+    """Answers each handshake with a status of its own."""
+
+    def __init__(self, status):
+        super().__init__(None)
+        self.status = status
+
+    def shake_hands(self):
+        self.current.recv(65536)
+        self.current.sendall(f"HTTP/1.1 {self.status}\r\nContent-Length: 0\r\n\r\n".encode())
+        raise EOFError
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found"])
+def test_a_relay_that_refuses_is_away_with_what_it_said(setup, status):
+    setup.relay = RefusingRelay(status).start()
+    daemon = setup.run()
+    wait_reason(daemon, "relay", "away", f"got {status[:3]}")
+    assert daemon.terminate() == 0
+
+
+def test_a_relay_whose_name_nobody_knows_is_away_and_says_so(setup, start_relay, generated):
+    setup.relay = start_relay(generated.frames)
+    daemon = setup.run(relay__url="ws://" + "a" * 64 + ".invalid")  # too long a label: no resolver is asked
+    wait_reason(daemon, "relay", "away", "resolve")
     assert daemon.terminate() == 0
 
 
