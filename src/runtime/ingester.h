@@ -45,7 +45,10 @@ struct ingester_callbacks {
 
 /* For the console; counters are of this ingester. What it counts beyond them is in the relay totals. */
 struct ingester_figures {
-    bool is_leader;    /* this process holds the lease */
+    bool is_leader;          /* this process holds the lease */
+    bool is_lease_elsewhere; /* another process held it when we asked last */
+    /* What Redis refused it with when we asked last, borrowed; ERROR_NONE: it did not. */
+    const struct error *lease_trouble;
     bool is_ingesting; /* position known, the relay is read or tried */
     bool is_stopped;   /* an operator has to decide: `why` */
     const char *why;   /* borrowed from the ingester; empty unless stopped */

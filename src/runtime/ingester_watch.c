@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "ingest/subscription.h"
 #include "runtime/ingester_private.h"
+#include "stream/stream_lease.h"
 #include "stream/stream_writer.h"
 
 static const char *const state_names[] = {
@@ -113,10 +114,14 @@ void ingester_on_letters(struct ingester *ingester, bool are_too_many)
 
 void ingester_figures(const struct ingester *ingester, struct ingester_figures *figures)
 {
+    static const struct error none;
+    const struct stream_lease *lease = ingester->lease; /* NULL: it is being released */
     const struct subscription *subscription =
         ingester->is_subscription_closing ? NULL : ingester->subscription;
     *figures = (struct ingester_figures){
         .is_leader = ingester->has_lease,
+        .is_lease_elsewhere = lease != NULL && stream_lease_is_elsewhere(lease),
+        .lease_trouble = lease != NULL ? stream_lease_trouble(lease) : &none,
         .is_ingesting = ingester->state == INGESTER_INGESTING,
         .is_stopped = ingester->state == INGESTER_STOPPED,
         .why = ingester->state == INGESTER_STOPPED ? ingester->intake.error.text : "",

@@ -105,6 +105,25 @@ static void judge_no_ingester(struct readiness *readiness, const struct console_
                        : "reading has not started: it waits for PostgreSQL, or for a reload");
 }
 
+/* Without the lease: because another has it, or because Redis does not give it to anybody. */
+static void judge_standby(struct readiness *readiness, const struct console_sources *sources,
+                          const struct ingester_figures *figures, struct metrics_snapshot *snapshot)
+{
+    const struct error *trouble = figures->lease_trouble;
+    char reason[REASON_SIZE] = "the ingest lease cannot be taken";
+    if (trouble->kind != ERROR_NONE) {
+        append_trouble(reason, trouble->text);
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY,
+                       is_refusal(trouble) ? DEPENDENCY_MISCONFIGURED : DEPENDENCY_PAUSED, reason);
+    } else if (figures->is_lease_elsewhere && console_look_is_fresh(sources)) {
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_READY,
+                       "another process holds the ingest lease");
+    } else {
+        set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_STARTING,
+                       "the ingest lease could not be asked for yet");
+    }
+}
+
 static void judge_relay(struct readiness *readiness, const struct console_sources *sources,
                         struct metrics_snapshot *snapshot)
 {
@@ -120,11 +139,7 @@ static void judge_relay(struct readiness *readiness, const struct console_source
                        figures.why);
         set_dependency(readiness, snapshot, DEPENDENCY_RELAY, DEPENDENCY_MISCONFIGURED, reason);
     } else if (!figures.is_leader) {
-        bool is_asked = console_look_is_fresh(sources);
-        set_dependency(readiness, snapshot, DEPENDENCY_RELAY,
-                       is_asked ? DEPENDENCY_READY : DEPENDENCY_STARTING,
-                       is_asked ? "another process holds the ingest lease"
-                                : "the ingest lease could not be asked for yet");
+        judge_standby(readiness, sources, &figures, snapshot);
     } else {
         judge_reading(readiness, &figures, snapshot);
     }

@@ -37,6 +37,8 @@ struct stream_lease {
     unsigned open_timers;
     struct backoff backoff;
     struct log_limit error_limit;
+    struct error trouble; /* of the last answer */
+    bool is_elsewhere;    /* by the last answer */
     bool is_held;
     bool is_closing, is_finished;
 };
@@ -99,6 +101,7 @@ static void stand_by(struct stream_lease *lease, int64_t left_ms)
     if (left_ms >= 0 && (uint64_t)left_ms + 1 < wait_ms) {
         wait_ms = (uint64_t)left_ms + 1;
     }
+    lease->is_elsewhere = true;
     ask_in(lease, wait_ms > MIN_WAIT_MS ? wait_ms : MIN_WAIT_MS);
     lose(lease, "another process holds it");
 }
@@ -116,12 +119,13 @@ static void on_lease_reply(void *owner, struct redisReply *reply)
     if (reply == NULL) {
         return; /* on_ready asks again; `expiry` runs on */
     }
+    lease->is_elsewhere = false;
+    lease->trouble = (struct error){0};
     if (!reply_is_array(reply)) {
-        struct error error;
         uint64_t suppressed;
-        reply_error(reply, &error);
+        reply_error(reply, &lease->trouble);
         if (log_limit_pass(&lease->error_limit, &suppressed)) {
-            log_warning("stream_lease", "Redis refuses", LOG_TEXT("error", error.text),
+            log_warning("stream_lease", "Redis refuses", LOG_TEXT("error", lease->trouble.text),
                         LOG_SUPPRESSED(suppressed));
         }
         ask_in(lease, backoff_next_ms(&lease->backoff));
@@ -244,6 +248,16 @@ static void on_redis_closed(void *owner)
     struct stream_lease *lease = owner;
     lease->redis = NULL;
     on_part_closed(lease);
+}
+
+bool stream_lease_is_elsewhere(const struct stream_lease *lease)
+{
+    return lease->is_elsewhere;
+}
+
+const struct error *stream_lease_trouble(const struct stream_lease *lease)
+{
+    return &lease->trouble;
 }
 
 static void init_timer(struct stream_lease *lease, uv_timer_t *timer)

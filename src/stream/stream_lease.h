@@ -6,6 +6,7 @@
 #ifndef STREAM_STREAM_LEASE_H
 #define STREAM_STREAM_LEASE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "stream/redis.h"
@@ -29,6 +30,10 @@ struct stream_lease_callbacks {
 struct stream_lease *stream_lease_open(struct uv_loop_s *loop,
                                        const struct stream_lease_options *options,
                                        const struct stream_lease_callbacks *callbacks, void *owner);
+/* The last answer was that another holds it. */
+bool stream_lease_is_elsewhere(const struct stream_lease *lease);
+/* The last answer was a refusal: ERROR_UNREACHABLE where waiting mends it (a replica, a full Redis); ERROR_NONE: none. */
+const struct error *stream_lease_trouble(const struct stream_lease *lease);
 /* Releases the lease where it is ours (compared by token), so that another takes over at once. */
 void stream_lease_close(struct stream_lease *lease);
 

@@ -118,6 +118,21 @@ def test_a_relay_whose_name_nobody_knows_is_away_and_says_so(setup, start_relay,
     assert daemon.terminate() == 0
 
 
+def test_alone_at_a_replica_the_lease_is_not_said_to_be_elsewhere(setup, start_relay, generated):
+    setup.relay = start_relay(generated.frames)
+    daemon = setup.run(relay__cursor="oldest").wait_ready()
+    setup.redis.client.replicaof("127.0.0.1", "1")
+    try:
+        wait_reason(daemon, "relay", "paused", "the ingest lease cannot be taken: READONLY")
+        assert daemon.get("/readyz")[0] == 503
+    finally:
+        setup.redis.client.replicaof("NO", "ONE")
+    wait_state(daemon, "relay", "ready")
+    other = setup.run("other").wait_ready()
+    assert wait_state(other, "relay", "ready")["reason"] == "another process holds the ingest lease"
+    assert [other.terminate(), daemon.terminate()] == [0, 0]
+
+
 def test_since_is_when_it_happened_and_not_when_somebody_asked(setup, start_relay, generated):
     setup.relay = start_relay(generated.frames)
     daemon = setup.run(relay__cursor="oldest").wait_ready()
