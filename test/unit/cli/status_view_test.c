@@ -11,7 +11,7 @@
 
 static const char page[] =
     "{\"eventsProcessed\":9,\"firehoseStatus\":{\"connected\":true,"
-    "\"url\":\"wss://relay.example/xrpc/com.atproto.sync.subscribeRepos\",\"currentCursor\":\"1\","
+    "\"url\":\"wss://relay.test/xrpc/com.atproto.sync.subscribeRepos\",\"currentCursor\":\"1\","
     "\"isConnected\":true,\"queueDepth\":1500,\"streamLength\":20000,\"deadLetterLength\":3},"
     "\"lastUpdate\":\"2026-01-01T00:00:00.000Z\","
     "\"ledger\":{\"received\":1234567,\"appended\":1234000,\"duplicate\":500,\"filtered\":60,"
@@ -87,7 +87,8 @@ static void every_part_has_its_state_and_its_figures(void **state)
     expect(text,
            "standpipe 1.2.3  not ready: postgres away         up 2 h, process 4711, 16.0 MiB\n");
     expect(text, "critical      1,500 entries [31m wait, for 90 s\n");
-    expect(text, "relay         ready          wss://relay.example, 2.0 MiB/s, sequence 1,234,567");
+    expect(text,
+           "relay         ready          wss://relay.test, 2.0 MiB/s, sequence 1,234,567,~\n");
     expect(text, "redis         ready          20,000 entries, 1.0 MiB of 1.0 GiB\n");
     expect(text, "postgres      away           it does not answer, for 30 s\n");
     expect(text, "backlog       ready          300 in work, 1,200 not yet delivered\n");
@@ -118,6 +119,65 @@ static void no_line_is_wider_and_no_screen_higher_than_there_is_room(void **stat
         }
         assert_true(lines <= sizes[i].height);
     }
+}
+
+static bool has_word(const char *text, const char *word, size_t size)
+{
+    for (const char *at = text; (at = memmem(at, strlen(at), word, size)) != NULL; at++) {
+        bool begins = at == text || at[-1] == ' ' || at[-1] == '\n';
+        if (begins && (at[size] == ' ' || at[size] == '\n')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_other_figure(const char *word, size_t size, const char *wide)
+{
+    return word[0] >= '0' && word[0] <= '9' && !has_word(wide, word, size);
+}
+
+/* Of `narrow`, each word that begins with a digit stands in `wide` too. */
+static void assert_no_other_figure(const char *narrow, const char *wide)
+{
+    static const char gaps[] = " \n~";
+    for (const char *at = narrow + strspn(narrow, gaps); *at != '\0'; at += strspn(at, gaps)) {
+        size_t size = strcspn(at, gaps);
+        assert_case(!is_other_figure(at, size, wide), narrow);
+        at += size;
+    }
+}
+
+static void a_figure_that_does_not_fit_is_left_out_whole_and_the_cut_is_seen(void **state)
+{
+    (void)state;
+    static char wide[8192];
+    screen.width = 300;
+    (void)snprintf(wide, sizeof(wide), "%s", drawn(NULL, false));
+    for (screen.width = 1; screen.width < 120; screen.width++) {
+        assert_no_other_figure(drawn(NULL, false), wide);
+    }
+    screen.width = 76;
+    expect(drawn(NULL, false), "sequence~\n");
+    expect(drawn(NULL, false), "written~\n");
+    screen.width = 56; /* the age would end one column later */
+    expect(drawn(NULL, false), "it does not answer, for~\n");
+    screen.is_utf8 = true;
+    expect(drawn(NULL, false), "it does not answer · for…\n");
+}
+
+static void colours_end_where_a_line_is_cut(void **state)
+{
+    (void)state;
+    screen.width = 5;
+    screen.is_coloured = true;
+    screen_text(&screen, SCREEN_GOOD, "good");
+    screen_text(&screen, SCREEN_BAD, "bad");
+    screen_end_line(&screen);
+    screen_text(&screen, SCREEN_GOOD, "whole");
+    screen_end_line(&screen);
+    buffer_append_byte(&screen.out, '\0');
+    assert_string_equal(screen.out.data, "\x1b[32mgood~\x1b[0m\n\x1b[32mwhole\x1b[0m\n");
 }
 
 static void rates_are_differences_and_a_gap_is_no_zero(void **state)
@@ -185,8 +245,9 @@ static void sparklines_rise_to_the_largest_value(void **state)
     status_history_note(&history, NULL);
     screen_clear(&screen);
     status_history_line(&history, SERIES_BEHIND, 11, &screen);
+    screen_end_line(&screen);
     buffer_append_byte(&screen.out, '\0');
-    assert_string_equal(screen.out.data, "  _.-=+*%# ");
+    assert_string_equal(screen.out.data, "  _.-=+*%# \n");
 }
 
 static void what_is_no_standpipe_is_refused(void **state)
@@ -208,6 +269,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_part_has_its_state_and_its_figures),
         TEST(no_line_is_wider_and_no_screen_higher_than_there_is_room),
+        TEST(a_figure_that_does_not_fit_is_left_out_whole_and_the_cut_is_seen),
+        TEST(colours_end_where_a_line_is_cut),
         TEST(rates_are_differences_and_a_gap_is_no_zero),
         TEST(a_restart_is_seen_by_the_start_of_the_process),
         TEST(a_daemon_that_is_away_leaves_the_last_figures_and_says_how_old_they_are),
