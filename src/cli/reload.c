@@ -193,7 +193,7 @@ int cli_reload(const struct cli_options *options)
     struct config_arguments arguments;
     struct error error;
     if (!cli_load_config(options, &given)) {
-        return EXIT_FAILED; /* the daemon would refuse it too, and is not asked */
+        return EXIT_USAGE; /* the daemon would refuse it too, and is not asked */
     }
     cli_config_arguments(options, &arguments);
     arguments.set_count = 0;

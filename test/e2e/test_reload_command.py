@@ -47,11 +47,14 @@ def test_a_verdict_that_refuses_says_why_and_exits_with_1(setup, daemon):
     assert "standpipe: reload: refused, the old configuration stays: redis.url" in done.stderr
 
 
-def test_a_bad_file_is_told_before_the_daemon_is_asked(setup, daemon):
+def test_a_wrong_configuration_is_told_before_the_daemon_is_asked_and_exits_with_2(setup, daemon):
     before = daemon.verdicts()
     daemon.file.set(workers__batch_size=0)
     done = reload(setup, daemon, "--wait")
-    assert done.returncode == 1 and "workers.batch_size" in done.stderr
+    assert done.returncode == 2 and "workers.batch_size" in done.stderr
+    daemon.file.set(workers__batch_size=None)
+    done = reload(setup, daemon, "--wait", "--set", "log.level=zzz")
+    assert done.returncode == 2 and "log.level" in done.stderr
     assert daemon.verdicts() == before
 
 
