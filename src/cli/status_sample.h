@@ -43,8 +43,8 @@ struct status_worker {
 
 struct status_relay {
     char url[STATUS_TEXT_SIZE];
-    bool ingests; /* this process does */
-    uint64_t frames, reconnects, gaps, sequence;
+    bool ingests;                                /* this process does */
+    uint64_t frames, reconnects, gaps, sequence; /* sequence 0: not known */
 };
 
 /* null in the page: `is_known` is false. */

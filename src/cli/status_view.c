@@ -36,6 +36,16 @@ static void since(int64_t since_us, int64_t now_us, char *text)
     }
 }
 
+/* `-` for what is not known, as in the lines below. */
+static void human_behind(double behind_s, char *text)
+{
+    if (behind_s < 0) {
+        (void)snprintf(text, HUMAN_SIZE, "-");
+    } else {
+        human_time_ms((uint64_t)(behind_s * MS_PER_SECOND), text);
+    }
+}
+
 static enum screen_style style_of_state(const char *state)
 {
     static const char *const bad[] = {"away", "misconfigured", "paused"};
@@ -155,9 +165,11 @@ static void draw_relay(const struct status_sample *sample, struct screen *screen
 {
     const struct status_relay *relay = &sample->relay;
     const char *path = strstr(relay->url, "/xrpc/"); /* says nothing new */
-    char sequence[HUMAN_SIZE];
+    char sequence[HUMAN_SIZE] = "-";
     char bytes[HUMAN_SIZE];
-    human_count(relay->sequence, sequence);
+    if (relay->sequence > 0) {
+        human_count(relay->sequence, sequence);
+    }
     screen_format(screen, SCREEN_PLAIN, "%.*s",
                   (int)(path != NULL ? (size_t)(path - relay->url) : strlen(relay->url)),
                   relay->url);
@@ -322,7 +334,7 @@ static void format_series(enum status_series series, double value, char *text)
         human_short(value, text);
         return;
     case SERIES_BEHIND:
-        human_time_ms((uint64_t)(value * MS_PER_SECOND), text);
+        human_behind(value, text);
         return;
     case SERIES_COUNT:
         text[0] = '\0';

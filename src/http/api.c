@@ -68,8 +68,10 @@ static void append_lag(struct buffer *out, const struct metrics_snapshot *snapsh
     json_out_known(out, ",\"lag\":{\"pending\":", stream->is_known, stream->pending);
     json_out_known(out, ",\"undelivered\":", stream->is_known, stream->undelivered);
     json_out_bool(out, ",\"isKnown\":", stream->is_known && stream->is_lag_known);
-    json_out_seconds(out, ",\"oldestPendingSeconds\":", stream->oldest_pending_ms * 1000);
-    json_out_seconds(out, ",\"eventToCommitSeconds\":", snapshot->sink.event_lag_us);
+    json_out_known_seconds(out, ",\"oldestPendingSeconds\":", stream->is_known,
+                           stream->oldest_pending_ms * 1000);
+    json_out_known_seconds(out, ",\"eventToCommitSeconds\":", snapshot->sink.last_commit_us > 0,
+                           snapshot->sink.event_lag_us);
     json_out_known_seconds(out, ",\"behindSeconds\":", is_behind_known, behind_us);
     json_out_known(out, ",\"sequence\":", relay->sequence > 0, relay->sequence);
     json_out_known(out, ",\"queuedSequence\":", relay->queued_sequence > 0, relay->queued_sequence);
@@ -117,7 +119,7 @@ static void append_process(struct buffer *out, const struct metrics_snapshot *sn
     json_out_time(out, ",\"startTime\":", snapshot->started_us);
     json_out_number(out, ",\"process\":{\"pid\":", (uint64_t)snapshot->reload.pid);
     json_out_known(out, ",\"residentBytes\":", process->is_known, process->resident_bytes);
-    json_out_seconds(out, ",\"cpuSeconds\":", process->cpu_us);
+    json_out_known_seconds(out, ",\"cpuSeconds\":", process->is_known, process->cpu_us);
     json_out_known(out, ",\"openDescriptors\":", process->is_known, process->descriptors);
     buffer_append_byte(out, '}');
 }

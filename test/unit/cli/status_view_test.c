@@ -43,13 +43,18 @@ static struct status_history history;
 static struct status_sample sample;
 static struct screen screen;
 
-static void note(const char *started, int frames, const char *heartbeat_age)
+static void read_page(const char *body, size_t size)
 {
     struct error error;
+    assert_true(status_sample_read(&sample, slice_of(body, size), &error));
+    status_history_note(&history, &sample);
+}
+
+static void note(const char *started, int frames, const char *heartbeat_age)
+{
     char body[sizeof(page) + 64];
     int size = snprintf(body, sizeof(body), page, heartbeat_age, started, frames);
-    assert_true(status_sample_read(&sample, slice_of(body, (size_t)size), &error));
-    status_history_note(&history, &sample);
+    read_page(body, (size_t)size);
 }
 
 static int setup(void **state)
@@ -190,6 +195,22 @@ static void rates_are_differences_and_a_gap_is_no_zero(void **state)
     expect(drawn("no answer", false), "received      -\n");
 }
 
+static void what_is_not_known_is_a_dash_everywhere(void **state)
+{
+    (void)state;
+    static const char unknown[] =
+        "{\"firehoseStatus\":{\"url\":\"wss://relay.test\",\"queueDepth\":null},"
+        "\"lag\":{\"behindSeconds\":null,\"sequence\":null},\"process\":{\"pid\":1},"
+        "\"relay\":{\"ingests\":true},\"dependencies\":{"
+        "\"relay\":{\"ready\":true,\"state\":\"ready\",\"reason\":\"\",\"since\":null},"
+        "\"postgres\":{\"ready\":true,\"state\":\"ready\",\"reason\":\"\",\"since\":null}}}";
+    read_page(unknown, sizeof(unknown) - 1);
+    expect(drawn(NULL, false), "sequence -\n");
+    expect(drawn(NULL, false), ", - behind the relay\n");
+    expect(drawn(NULL, false), "backlog       -\n");
+    expect(drawn(NULL, false), "behind        -\n");
+}
+
 static void a_restart_is_seen_by_the_start_of_the_process(void **state)
 {
     (void)state;
@@ -272,6 +293,7 @@ int main(void)
         TEST(a_figure_that_does_not_fit_is_left_out_whole_and_the_cut_is_seen),
         TEST(colours_end_where_a_line_is_cut),
         TEST(rates_are_differences_and_a_gap_is_no_zero),
+        TEST(what_is_not_known_is_a_dash_everywhere),
         TEST(a_restart_is_seen_by_the_start_of_the_process),
         TEST(a_daemon_that_is_away_leaves_the_last_figures_and_says_how_old_they_are),
         TEST(a_worker_that_is_stuck_is_told),

@@ -252,12 +252,30 @@ static void what_the_api_does_not_know_is_null(void **state)
     expect_text(&body, "\"url\":\"unknown\",\"currentCursor\":null,\"isConnected\":false,"
                        "\"queueDepth\":null,\"streamLength\":null,\"deadLetterLength\":null}");
     expect_text(&body, "\"errorRate\":0,");
-    expect_text(&body, "\"ledger\":null,");
+    expect_text(&body,
+                "\"ledger\":null,\"lag\":{\"pending\":null,\"undelivered\":null,\"isKnown\":false,"
+                "\"oldestPendingSeconds\":null,\"eventToCommitSeconds\":null,"
+                "\"behindSeconds\":null,\"sequence\":null,");
+    expect_text(&body, "\"cpuSeconds\":null,");
     expect_text(&body, "\"workers\":[],");
     expect_text(&body, "\"time\":null,\"changes\":[]}");
     expect_text(&body, "\"alerts\":[],");
     expect_text(&body, "\"state\":{\"dependency\":\"relay\",\"state\":\"starting\"");
     expect_text(&body, "\"deadLetters\":[]}");
+    buffer_deinit(&body);
+}
+
+static void what_redis_said_last_is_not_shown_once_it_says_nothing(void **state)
+{
+    (void)state;
+    struct buffer body = {0};
+    struct metrics_snapshot *snapshot = sample_snapshot();
+    snapshot->stream.is_known = false;
+    api_metrics(&body, snapshot);
+    expect_json(&body);
+    expect_text(&body, "\"lag\":{\"pending\":null,\"undelivered\":null,\"isKnown\":false,"
+                       "\"oldestPendingSeconds\":null,\"eventToCommitSeconds\":0.812,"
+                       "\"behindSeconds\":null,");
     buffer_deinit(&body);
 }
 
@@ -313,6 +331,7 @@ int main(void)
         cmocka_unit_test(ready_has_the_shape_of_the_reference_system),
         cmocka_unit_test(api_metrics_is_what_the_contract_says),
         cmocka_unit_test(what_the_api_does_not_know_is_null),
+        cmocka_unit_test(what_redis_said_last_is_not_shown_once_it_says_nothing),
         cmocka_unit_test(the_api_lists_the_alerts_that_are_active_the_worst_first),
         cmocka_unit_test(the_state_of_all_is_that_of_the_worst),
         cmocka_unit_test(an_imbalance_of_the_ledger_is_told_with_its_sign),
