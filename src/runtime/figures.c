@@ -133,8 +133,7 @@ static void fill_ledger(const struct console_sources *sources, struct metrics_sn
     to->events[EVENT_COMMIT] = from->commits;
     to->events[EVENT_IDENTITY] = from->identities;
     to->events[EVENT_ACCOUNT] = from->accounts;
-    uint64_t named = from->commits + from->identities + from->accounts;
-    to->events[EVENT_SYNC] = from->events > named ? from->events - named : 0;
+    to->events[EVENT_SYNC] = from->syncs;
     to->errors = from->dead_frames + from->dead_ops;
 }
 

@@ -120,6 +120,7 @@ static void batch_on_done(struct sink_batch *batch, const struct sink_outcome *o
         .commits = outcome->commits,
         .identities = outcome->identities,
         .accounts = outcome->accounts,
+        .syncs = outcome->syncs,
     };
     stream_reader_acknowledge(pipeline->reader, &verdict);
 }

@@ -4,7 +4,7 @@
 
 enum {
     ACKNOWLEDGE_KEYS = 4,
-    ACKNOWLEDGE_FIXED = 10,
+    ACKNOWLEDGE_FIXED = 11,
     NUMBER_SIZE = 24
 };
 
@@ -120,6 +120,7 @@ void reader_format_acknowledge(struct script_call *call, const struct reader_nam
     script_call_number(call, verdict->commits);
     script_call_number(call, verdict->identities);
     script_call_number(call, verdict->accounts);
+    script_call_number(call, verdict->syncs);
     script_call_number(call, rewinds);
     for (size_t i = 0; i < entries->count; i++) {
         script_call_argument(call, entries->ids[i]);

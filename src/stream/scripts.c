@@ -230,19 +230,20 @@ static const char group_text[] =
  * acknowledge: XACK, then the counters, only for what XACK really took (docs/delivery.md).
  *   KEYS stream, ledger, metrics, meta
  *   ARGV 1 group, 2 dead entries, 3 written, 4 unchanged, 5 skipped, 6 dead ops,
- *        7 commits, 8 identities, 9 accounts, 10 `rewinds` when the batch was read, then the IDs
+ *        7 commits, 8 identities, 9 accounts, 10 syncs, 11 `rewinds` when the batch was read, then the IDs
  *   ->  {taken | -1 the group was set back since, `rewinds`}
  * What was written before the group was set back may have gone with the PostgreSQL that held it, and the same IDs may be
  * pending on somebody else by now: such a call takes nothing.
  * XACK is first and alone: it passes while Redis is full, and what follows a write passes too
  * (docs/delivery.md). A counter of a wrong type must not undo it: pcall. Where another consumer had taken
- * part of the batch, nobody can tell which: the counters get their share.
+ * part of the batch, nobody can tell which: the counters get their share. Syncs are in the ledger: the metrics have the
+ * fields that other programs know, and no other.
  */
 static const char acknowledge_text[] =
     "local rewinds = redis.call('HGET', KEYS[4], 'rewinds') or '0'\n"
-    "if rewinds ~= ARGV[10] then return {-1, tonumber(rewinds)} end\n"
-    "local taken, count = 0, #ARGV - 10\n"
-    "for from = 11, #ARGV, 1000 do\n"
+    "if rewinds ~= ARGV[11] then return {-1, tonumber(rewinds)} end\n"
+    "local taken, count = 0, #ARGV - 11\n"
+    "for from = 12, #ARGV, 1000 do\n"
     "  taken = taken + redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, from,\n"
     "                             math.min(from + 999, #ARGV)))\n"
     "end\n"
@@ -258,6 +259,7 @@ static const char acknowledge_text[] =
     "add(KEYS[2], 'ops_unchanged', share(4))\n"
     "add(KEYS[2], 'ops_skipped', share(5))\n"
     "add(KEYS[2], 'ops_dead', share(6))\n"
+    "add(KEYS[2], 'syncs', share(10))\n"
     "add(KEYS[3], 'totalEvents', taken)\n"
     "add(KEYS[3], '#commit', share(7))\n"
     "add(KEYS[3], '#identity', share(8))\n"
@@ -299,7 +301,7 @@ static const char leave_text[] =
  *   ->  { 1 length, 2 first ID, 3 last-generated ID, 4 mark | nil, 5 mark is excluded (1/0),
  *         6 pending, 7 undelivered, 8 undelivered is exact (1/0), 9 lag is known (1/0),
  *         10 idle ms of the oldest pending, 11 dead letters,
- *         12 ledger (in the order of struct stream_ledger), 13 metrics (total and by type),
+ *         12 ledger (in the order of struct stream_ledger), 13 metrics (by type),
  *         14 {host, epoch, queued, saved, refetch, again_to, rewinds, postgres_started} of the meta hash, of the
  *            same moment as the last ID,
  *         15 {{name, is behind (1/0), ms since any of its consumers asked | -1}...} of the other groups
@@ -391,8 +393,8 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "        redis.call('HMGET', KEYS[3], 'received', 'appended', 'duplicate', 'filtered', "
     "'ignored',\n"
     "                   'dead_frames', 'committed', 'dead', 'ops_written', 'ops_unchanged',\n"
-    "                   'ops_skipped', 'ops_dead'),\n"
-    "        redis.call('HMGET', KEYS[4], 'totalEvents', '#commit', '#identity', '#account'),\n"
+    "                   'ops_skipped', 'ops_dead', 'syncs'),\n"
+    "        redis.call('HMGET', KEYS[4], '#commit', '#identity', '#account'),\n"
     "        redis.call('HMGET', KEYS[5], 'host', 'epoch', 'queued', 'saved', 'refetch', "
     "'again_to', 'rewinds', 'postgres_started'), others, waiting}\n";
 

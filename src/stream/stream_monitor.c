@@ -243,9 +243,9 @@ static void read_ledger(struct stream_ledger *ledger, const struct redisReply *c
         &ledger->received, &ledger->appended,    &ledger->duplicate, &ledger->filtered,
         &ledger->ignored,  &ledger->dead_frames, &ledger->committed, &ledger->dead_entries,
         &ledger->written,  &ledger->unchanged,   &ledger->skipped,   &ledger->dead_ops,
+        &ledger->syncs,
     };
-    uint64_t *const typed[] = {&ledger->events, &ledger->commits, &ledger->identities,
-                               &ledger->accounts};
+    uint64_t *const typed[] = {&ledger->commits, &ledger->identities, &ledger->accounts};
     for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++) {
         *counted[i] = counter(counters, i);
     }

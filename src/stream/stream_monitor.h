@@ -36,7 +36,7 @@ struct stream_ledger {
     uint64_t received, appended, duplicate, filtered, ignored, dead_frames; /* events, at intake */
     uint64_t committed, dead_entries;                                       /* entries */
     uint64_t written, unchanged, skipped, dead_ops;                         /* ops */
-    uint64_t events, commits, identities, accounts; /* entries acknowledged, in all and by type */
+    uint64_t syncs, commits, identities, accounts; /* entries acknowledged, by type */
 };
 
 enum {

@@ -49,7 +49,8 @@ struct stream_batch {
 struct stream_verdict {
     uint32_t dead_entries; /* entries all of whose ops are dead letters, or that are none of ours */
     uint32_t written, unchanged, skipped, dead; /* ops */
-    uint32_t commits, identities, accounts;     /* entries by type, for cluster:metrics */
+    /* Entries by type; what is none of ours has none. */
+    uint32_t commits, identities, accounts, syncs;
 };
 
 /* Whether Redis lets the reader work, from best to worst. */

@@ -72,6 +72,24 @@ def test_status_and_counters_for_other_programs_are_kept_up(setup, start_relay, 
     assert daemon.terminate() == 0
 
 
+def test_what_is_none_of_ours_is_no_event_of_any_type(setup, start_relay, folder):
+    repo = Repo(Sequence(), DID)
+    frames = [repo.identity("somebody.test"), repo.commit(Create("com.example.x/a", {"n": 1})), repo.sync()]
+    daemon = run_file(setup, start_relay, write_frames(frames, folder / "three.bin"), repo.sequence.next - 1)
+    for _ in range(5):
+        setup.stream().xadd("firehose:events", {"type": "zzz", "data": "{}", "seq": "1"})
+    wait_until(
+        lambda: daemon.api()["ledger"]["deadEntries"] == 5,
+        lambda: f"five are dead ({daemon.api()['ledger']})",
+        30,
+        [daemon.process],
+    )
+    api = daemon.api()
+    assert api["eventCounts"] == {"#commit": 1, "#identity": 1, "#account": 0, "#sync": 1}
+    assert api["eventsProcessed"] == 3
+    assert daemon.terminate() == 0
+
+
 @pytest.fixture
 def broken_capture(folder):
     """Good frames around garbage, a missing block, a bad path, a wrong hash, an unknown type."""
