@@ -206,7 +206,6 @@ static void what_is_not_known_is_a_dash_everywhere(void **state)
         "\"postgres\":{\"ready\":true,\"state\":\"ready\",\"reason\":\"\",\"since\":null}}}";
     read_page(unknown, sizeof(unknown) - 1);
     expect(drawn(NULL, false), "sequence -\n");
-    expect(drawn(NULL, false), ", - behind the relay\n");
     expect(drawn(NULL, false), "backlog       -\n");
     expect(drawn(NULL, false), "behind        -\n");
 }
