@@ -337,6 +337,7 @@ static void open_sink(struct worker *worker, const struct worker_options *option
         .tombstone_age_ms = postgres->tombstone_age_ms,
         .name = worker->name,
         .connections = options->connections,
+        .lanes = options->lanes,
         .batch_bytes = postgres->batch_bytes,
         .batch_entries = options->config->workers.batch_size * options->config->workers.pipelines,
         .batch_age_ms = postgres->batch_age_ms,

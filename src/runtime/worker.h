@@ -19,6 +19,7 @@
 #include "config/config.h"
 #include "runtime/worker_stats.h"
 
+struct lanes;
 struct uv_loop_s;
 struct worker;
 
@@ -28,6 +29,7 @@ struct worker_options {
     unsigned slot;               /* of this process on its host */
     unsigned connections;        /* to PostgreSQL */
     const char *consumer_id;     /* borrowed */
+    struct lanes *lanes;         /* of all workers; borrowed */
     struct worker_stats *stats;  /* borrowed; written by this worker alone */
 };
 

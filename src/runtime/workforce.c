@@ -6,6 +6,7 @@
 #include "base/panic.h"
 #include "runtime/worker.h"
 #include "runtime/worker_thread.h"
+#include "sink/lanes.h"
 
 static unsigned thread_count(const struct workforce *workforce)
 {
@@ -47,6 +48,7 @@ static void open_one(struct workforce *workforce, unsigned number)
         .slot = workforce->slot,
         .connections = connections_of(workforce, number),
         .consumer_id = workforce->config->workers.consumer_id,
+        .lanes = workforce->lanes,
         .stats = &workforce->stats[number],
     };
     workforce->open++;
@@ -67,6 +69,7 @@ static void open_one(struct workforce *workforce, unsigned number)
 
 void workforce_open(struct workforce *workforce)
 {
+    workforce->lanes = lanes_create();
     workforce->threads = memory_allocate(thread_count(workforce) * sizeof(struct worker_thread *));
     for (unsigned number = 0; number < thread_count(workforce); number++) {
         open_one(workforce, number);
@@ -104,4 +107,6 @@ void workforce_deinit(struct workforce *workforce)
 {
     free((void *)workforce->threads);
     workforce->threads = NULL;
+    lanes_destroy(workforce->lanes);
+    workforce->lanes = NULL;
 }

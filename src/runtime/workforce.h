@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "runtime/worker_stats.h"
 
+struct lanes;
 struct uv_loop_s;
 struct worker;
 struct worker_thread;
@@ -23,6 +24,7 @@ struct workforce {
     unsigned open;                  /* workers that are not closed yet */
     struct worker *worker;          /* number 0; NULL once closed */
     struct worker_thread **threads; /* by number; [0] is unused */
+    struct lanes *lanes;            /* of all workers */
     /* Each time that a worker is gone. */
     void (*on_one_closed)(void *owner);
     void *owner;

@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "sink/lanes.h"
+#include "sink/part_queue.h"
 #include "sink/purger.h"
 #include "sink/writer.h"
 
@@ -14,7 +16,9 @@
 
 enum {
     US_PER_MS = 1000,
-    TIMERS = 2,
+    LAST_HANDLES = 3, /* two timers and the membership */
+    /* A lane that somebody has for longer is one of a transaction that is held up: it is done without. */
+    LANE_PATIENCE_US = 1000000,
     /* A transaction of this part of what one may hold says that many events come: its fixed price is worth sharing. */
     LARGE_PART = 8
 };
@@ -31,12 +35,15 @@ struct sink {
     bool is_told_ready; /* the last thing that the log has heard */
     struct log_limit away_limit;
     bool is_closing;
-    struct list waiting;
+    struct part_queues waiting;
+    struct lanes *own_lanes; /* NULL: they are shared */
+    struct lane_member *member;
+    uint32_t *held; /* lanes, of each writer */
     struct table_plan *plan;
     struct purger *purger;   /* NULL: none, or closed */
     struct writer **writers; /* NULL once closed */
     unsigned writer_count;
-    unsigned open_handles; /* writers, purger and timers */
+    unsigned open_handles; /* writers, purger, timers and the membership */
     uv_timer_t timer;      /* the end of draining */
     uv_timer_t age;        /* when the oldest waiting batch has waited long enough */
 };
@@ -123,40 +130,73 @@ static void on_writer_state(void *owner, struct writer *writer, const struct err
     }
 }
 
-/* --- batches --- */
+/* --- groups: what goes in one transaction --- */
 
-/* As many as fit, at least one. */
-static void take_group(struct sink *sink, struct list *group)
+static unsigned idle_count(const struct sink *sink)
 {
-    size_t bytes = 0;
-    size_t entries = 0;
-    list_init(group);
-    LIST_FOREACH_SAFE (node, following, &sink->waiting) {
-        const struct sink_batch *batch = LIST_ENTRY(node, struct sink_batch, node);
-        bytes += batch->bytes;
-        entries += batch->count;
-        bool is_full = bytes > sink->batch_bytes || entries > sink->batch_entries;
-        if (!list_is_empty(group) && (is_full || batch->is_alone)) {
-            return;
-        }
-        list_remove(node);
-        list_append(group, node);
-        if (batch->is_alone) {
-            return;
-        }
+    unsigned count = 0;
+    for (unsigned i = 0; i < sink->writer_count; i++) {
+        count += sink->writers[i] != NULL && writer_is_idle(sink->writers[i]) ? 1 : 0;
     }
+    return count;
 }
 
-static bool is_full(const struct sink *sink)
+/* A fair share of what waits, so that the other idle connections have something to do as well; what is less than a
+ * large transaction is not worth dividing. */
+static size_t share_of(const struct sink *sink)
 {
-    size_t bytes = 0;
-    size_t entries = 0;
-    LIST_FOREACH (node, &sink->waiting) {
-        const struct sink_batch *batch = LIST_ENTRY(node, struct sink_batch, node);
-        bytes += batch->bytes;
-        entries += batch->count;
+    unsigned idle = idle_count(sink);
+    ASSERT(idle > 0);
+    size_t share = part_queues_entries(&sink->waiting) / idle;
+    size_t least = sink->batch_entries / LARGE_PART;
+    return share > least ? share : least;
+}
+
+static uint64_t age_us(const struct sink_batch *batch)
+{
+    return clock_monotonic_us() - batch->submitted_us;
+}
+
+/* True also where it is done without. */
+static bool take_lane(struct sink *sink, unsigned lane, struct part_group *group)
+{
+    if (lanes_take(sink->member, lane)) {
+        group->lanes |= UINT32_C(1) << lane;
+        return true;
     }
-    return bytes >= sink->batch_bytes || entries >= sink->batch_entries;
+    return age_us(part_queue_first(&sink->waiting.lanes[lane])) >= LANE_PATIENCE_US;
+}
+
+/* Lane by lane, the oldest first, those that can be had. False where there is none. */
+static bool take_group(struct sink *sink, struct part_group *group)
+{
+    struct part_queues *waiting = &sink->waiting;
+    size_t share = share_of(sink);
+    uint32_t tried = 0;
+    part_group_init(group);
+    struct sink_batch *alone = part_queue_take(&waiting->alone);
+    if (alone != NULL) {
+        list_append(&group->parts, &alone->node);
+        return true;
+    }
+    for (unsigned lane; (lane = part_queues_oldest(waiting, tried)) < LANE_COUNT;) {
+        bool is_enough = group->entries >= share || group->bytes >= sink->batch_bytes;
+        if (group->entries > 0 && is_enough) {
+            break;
+        }
+        tried |= UINT32_C(1) << lane;
+        if (take_lane(sink, lane, group)) {
+            part_group_take(group, &waiting->lanes[lane], sink->batch_bytes, sink->batch_entries);
+        }
+    }
+    return !list_is_empty(&group->parts);
+}
+
+/* What waits is worth a transaction of its own beside any other. */
+static bool is_much(const struct sink *sink)
+{
+    return part_queues_bytes(&sink->waiting) >= sink->batch_bytes ||
+           part_queues_entries(&sink->waiting) * LARGE_PART >= sink->batch_entries;
 }
 
 static bool is_large_out(const struct sink *sink)
@@ -171,27 +211,27 @@ static bool is_large_out(const struct sink *sink)
     return false;
 }
 
-/* How much longer the first of the waiting batches may wait for others; 0: it is to go. Beside a large transaction it
+/* How much longer the first of the waiting parts may wait for others; 0: it is to go. Beside a large transaction it
  * costs the server less to join the next than to have one of its own, and the end of that one is near. */
-static uint64_t wait_left_us(const struct sink *sink)
+static uint64_t wait_left_us(struct sink *sink)
 {
-    const struct sink_batch *oldest =
-        LIST_ENTRY(list_first(&sink->waiting), struct sink_batch, node);
-    uint64_t age_us = clock_monotonic_us() - oldest->submitted_us;
-    if (age_us >= sink->batch_age_us || oldest->is_alone || is_full(sink) || !is_large_out(sink)) {
+    const struct part_queues *waiting = &sink->waiting;
+    if (part_queue_first(&waiting->alone) != NULL || is_much(sink) || !is_large_out(sink)) {
         return 0;
     }
-    return sink->batch_age_us - age_us;
+    uint64_t age = age_us(part_queue_first(&waiting->lanes[part_queues_oldest(waiting, 0)]));
+    return age < sink->batch_age_us ? sink->batch_age_us - age : 0;
 }
 
-static struct writer *idle_writer(const struct sink *sink)
+/* Its place; the count where none is idle. */
+static unsigned idle_writer(const struct sink *sink)
 {
-    for (unsigned i = 0; i < sink->writer_count; i++) {
-        if (sink->writers[i] != NULL && writer_is_idle(sink->writers[i])) {
-            return sink->writers[i];
-        }
+    unsigned i = 0;
+    while (i < sink->writer_count &&
+           (sink->writers[i] == NULL || !writer_is_idle(sink->writers[i]))) {
+        i++;
     }
-    return NULL;
+    return i;
 }
 
 static void dispatch(struct sink *sink);
@@ -201,28 +241,54 @@ static void on_age(uv_timer_t *timer)
     dispatch(timer->data);
 }
 
-/* True where the first of the waiting batches waits on; it is looked at again when its time is over. */
+static void look_again(struct sink *sink, uint64_t wait_us)
+{
+    int result = uv_timer_start(&sink->age, on_age, wait_us / US_PER_MS + 1, 0);
+    ASSERT(result == 0);
+}
+
+/* True where the first of the waiting parts waits on; it is looked at again when its time is over. */
 static bool is_gathering(struct sink *sink)
 {
     uint64_t left_us = wait_left_us(sink);
-    if (left_us == 0) {
-        return false;
+    if (left_us > 0) {
+        look_again(sink, left_us);
     }
-    int result = uv_timer_start(&sink->age, on_age, left_us / US_PER_MS + 1, 0);
-    ASSERT(result == 0);
-    return true;
+    return left_us > 0;
 }
 
 static void dispatch(struct sink *sink)
 {
-    while (!sink->is_closing && !list_is_empty(&sink->waiting)) {
-        struct writer *writer = idle_writer(sink);
-        struct list group;
-        if (writer == NULL || is_gathering(sink)) {
-            return;
+    while (!sink->is_closing && !part_queues_are_empty(&sink->waiting)) {
+        unsigned place = idle_writer(sink);
+        struct part_group group;
+        if (place == sink->writer_count || is_gathering(sink)) {
+            break;
         }
-        take_group(sink, &group);
-        writer_give(writer, &group);
+        if (!take_group(sink, &group)) {
+            look_again(sink, LANE_PATIENCE_US); /* or a lane is free before that */
+            break;
+        }
+        sink->held[place] = group.lanes;
+        writer_give(sink->writers[place], &group.parts);
+    }
+    lanes_settle(sink->member);
+}
+
+static void on_lane_free(void *owner)
+{
+    dispatch(owner);
+}
+
+/* The writer's own next group comes after what others wait for. */
+static void on_writer_yield(void *owner, struct writer *writer)
+{
+    struct sink *sink = owner;
+    for (unsigned i = 0; i < sink->writer_count; i++) {
+        if (sink->writers[i] == writer) {
+            lanes_give_back(sink->member, sink->held[i]);
+            sink->held[i] = 0;
+        }
     }
 }
 
@@ -251,20 +317,31 @@ static void on_writer_error(void *owner, const char *sqlstate)
 void sink_submit(struct sink *sink, struct sink_batch *batch)
 {
     batch->submitted_us = clock_monotonic_us();
-    list_append(&sink->waiting, &batch->node);
+    struct split *split = split_create(batch);
+    unsigned count = split_part_count(split); /* it may be gone after the last */
+    for (unsigned i = 0; i < count; i++) {
+        part_queues_append(&sink->waiting, split_part(split, i));
+    }
     dispatch(sink); /* while closing it waits for the end, which is told from a close callback */
 }
 
 /* --- life --- */
 
-static void fail_waiting(struct sink *sink)
+static void fail_queue(struct part_queue *queue, const struct error *error)
 {
     static const struct sink_outcome nothing = {0};
+    for (struct sink_batch *part; (part = part_queue_take(queue)) != NULL;) {
+        part->on_done(part, &nothing, error);
+    }
+}
+
+static void fail_waiting(struct sink *sink)
+{
     struct error error;
     error_set(&error, ERROR_CLOSED, "postgres: the sink was closed before the batch was begun");
-    for (struct list *node; (node = list_take_first(&sink->waiting)) != NULL;) {
-        struct sink_batch *batch = LIST_ENTRY(node, struct sink_batch, node);
-        batch->on_done(batch, &nothing, &error);
+    fail_queue(&sink->waiting.alone, &error);
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        fail_queue(&sink->waiting.lanes[i], &error);
     }
 }
 
@@ -277,6 +354,8 @@ static void finish_closing(struct sink *sink)
     struct sink_callbacks callbacks = sink->callbacks;
     void *owner = sink->owner;
     free(sink->writers);
+    free(sink->held);
+    lanes_destroy(sink->own_lanes);
     table_plan_destroy(sink->plan);
     free(sink->object);
     free(sink);
@@ -290,12 +369,18 @@ static void on_timer_closed(uv_handle_t *handle)
     finish_closing(handle->data);
 }
 
-/* One of writers and purger has closed; the timers go last. */
+static void on_left(void *owner)
+{
+    finish_closing(owner);
+}
+
+/* One of writers and purger has closed; the others go last. */
 static void close_last(struct sink *sink)
 {
-    if (sink->open_handles == TIMERS + 1) {
+    if (sink->open_handles == LAST_HANDLES + 1) {
         uv_close((uv_handle_t *)&sink->timer, on_timer_closed);
         uv_close((uv_handle_t *)&sink->age, on_timer_closed);
+        lanes_leave(sink->member, on_left);
     }
     finish_closing(sink);
 }
@@ -373,10 +458,18 @@ static void open_purger(struct sink *sink, struct uv_loop_s *loop,
     sink->purger = purger_open(loop, options, sink->plan, &callbacks, sink);
 }
 
+static void open_lanes(struct sink *sink, struct uv_loop_s *loop, struct lanes *shared)
+{
+    part_queues_init(&sink->waiting);
+    sink->own_lanes = shared == NULL ? lanes_create() : NULL;
+    sink->member = lanes_join(shared != NULL ? shared : sink->own_lanes, loop, on_lane_free, sink);
+}
+
 struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *options,
                        const struct sink_callbacks *callbacks, void *owner)
 {
     static const struct writer_callbacks writer_callbacks = {.on_idle = on_writer_idle,
+                                                             .on_yield = on_writer_yield,
                                                              .on_state = on_writer_state,
                                                              .on_rows = on_writer_rows,
                                                              .on_error = on_writer_error,
@@ -391,10 +484,11 @@ struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *option
     sink->batch_age_us = options->batch_age_ms * US_PER_MS;
     sink->plan = table_plan_create(options->tables);
     sink->state = SINK_CONNECTING;
-    list_init(&sink->waiting);
+    open_lanes(sink, loop, options->lanes);
     sink->writer_count = options->connections;
     sink->writers = memory_allocate(options->connections * sizeof(struct writer *));
-    sink->open_handles = options->connections + TIMERS;
+    sink->held = memory_allocate(options->connections * sizeof(*sink->held));
+    sink->open_handles = options->connections + LAST_HANDLES;
     int result = uv_timer_init(loop, &sink->timer);
     ASSERT(result == 0);
     result = uv_timer_init(loop, &sink->age);

@@ -4,6 +4,9 @@
  *   sink_submit --> [waiting, FIFO] --> a free connection takes as many as fit --> pipeline:
  *   BEGIN, repos, records, typed tables, counts, dead letters, COMMIT --> on_done of each batch
  *
+ * Transactions that run at the same time have no repo in common (lanes.h): a batch goes in parts, and those whose repos
+ * another transaction of this process has wait for it here and not in PostgreSQL.
+ *
  * While few events come, a batch goes at once on any free connection. Beside a large transaction the next begins only
  * with what fills it, or with a batch that has waited for `batch_age_ms`: many events come in few transactions, and few
  * events cost no wait.
@@ -37,6 +40,7 @@ enum sink_state {
     SINK_MISCONFIGURED, /* 42xxx, 28xxx, 3D000, 0A000: nothing is consumed, tried again every 30 s */
 };
 
+struct lanes;
 struct tables;
 
 struct sink_options {
@@ -45,6 +49,7 @@ struct sink_options {
     const struct tables *tables; /* typed tables; borrowed; NULL: none */
     const char *name; /* application_name and the log's object `postgres[name]`; copied */
     unsigned connections;
+    struct lanes *lanes;  /* shared with the other sinks of this process; borrowed; NULL: none */
     size_t batch_bytes;   /* a transaction takes batches up to this */
     size_t batch_entries; /* and up to this many entries */
     uint64_t

@@ -128,6 +128,7 @@ static void finish_batches(struct writer *writer, const struct error *error)
     static const struct sink_outcome nothing = {0};
     size_t index = 0;
     isolation_end(&writer->isolation);
+    writer->callbacks.on_yield(writer->owner, writer);
     for (struct list *node; (node = list_take_first(&writer->batches)) != NULL; index++) {
         struct sink_batch *batch = LIST_ENTRY(node, struct sink_batch, node);
         batch->on_done(batch, error == NULL ? &writer->outcomes[index] : &nothing, error);
@@ -283,6 +284,7 @@ static enum sqlstate_class class_of(const struct pg_failure *failure)
 
 static void handle_failure(struct writer *writer, const struct pg_failure *failure)
 {
+    writer->callbacks.on_yield(writer->owner, writer);
     writer->callbacks.on_error(writer->owner, failure->sqlstate);
     switch (class_of(failure)) {
     case SQLSTATE_DONE:

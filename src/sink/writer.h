@@ -27,6 +27,8 @@ struct writer_callbacks {
     void (*on_idle)(void *owner, struct writer *writer);
     /* writer_state() has changed, or the reason for it. */
     void (*on_state)(void *owner, struct writer *writer, const struct error *error);
+    /* Its batches have ended, or something holds them up: others may have what it kept for them. */
+    void (*on_yield)(void *owner, struct writer *writer);
     /* As in sink_callbacks. */
     void (*on_rows)(void *owner, size_t table, const struct sink_rows *rows);
     void (*on_error)(void *owner, const char *sqlstate);

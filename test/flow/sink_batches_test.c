@@ -15,8 +15,8 @@
 enum {
     NEVER_MS = 600000,
     DEADLINE_MS = 30000,
-    MANY = 16, /* entries of a transaction; the two of submit_held() are an eighth of it: large */
-    HELD = 2
+    MANY = 64, /* entries of a transaction; those of submit_held() are an eighth of it: large */
+    HELD = 8
 };
 
 #define TRANSACTIONS "SELECT count(DISTINCT xmin::text) FROM standpipe_records"
@@ -121,7 +121,7 @@ static void a_lone_batch_waits_for_no_company(void **state)
 static void nothing_waits_beside_a_small_transaction(void **state)
 {
     (void)state;
-    open_with(NEVER_MS, MANY + 8); /* of which two are less than an eighth */
+    open_with(NEVER_MS, MANY + 8); /* of which they are less than an eighth */
     struct harness_batch *held = submit_held();
     struct harness_batch *beside = commits('b', 1);
     harness_submit(beside);
@@ -145,7 +145,7 @@ static void batches_that_come_beside_a_large_transaction_share_the_next(void **s
     assert_string_equal(sink_postgres_query("SELECT count(*) FROM records"), "0");
     let_go();
     harness_wait();
-    assert_string_equal(sink_postgres_query("SELECT count(*) FROM records"), "5");
+    assert_string_equal(sink_postgres_query("SELECT count(*) FROM records"), "11");
     assert_string_equal(sink_postgres_query(TRANSACTIONS), "2");
 }
 
@@ -176,13 +176,13 @@ static void an_age_of_zero_never_waits(void **state)
     harness_wait();
 }
 
-static void what_fills_a_transaction_goes_beside_the_one_that_is_out(void **state)
+static void what_is_large_itself_goes_beside_the_one_that_is_out(void **state)
 {
     (void)state;
-    open_with(NEVER_MS, 4);
+    open_with(NEVER_MS, MANY);
     struct harness_batch *held = submit_held();
-    struct harness_batch *first = commits('b', 2);
-    struct harness_batch *second = commits('c', 2);
+    struct harness_batch *first = commits('b', HELD / 2);
+    struct harness_batch *second = commits('c', HELD / 2);
     harness_submit(first);
     for (int i = 0; i < 20; i++) {
         harness_turn();
@@ -235,7 +235,7 @@ int main(void)
         TEST(batches_that_come_beside_a_large_transaction_share_the_next),
         TEST(a_batch_that_is_old_enough_goes_beside_the_transaction),
         TEST(an_age_of_zero_never_waits),
-        TEST(what_fills_a_transaction_goes_beside_the_one_that_is_out),
+        TEST(what_is_large_itself_goes_beside_the_one_that_is_out),
         TEST(an_entry_that_runs_alone_does_not_wait),
         TEST(a_batch_that_waits_for_company_is_given_up_at_the_end),
     };
