@@ -36,14 +36,9 @@ static void since(int64_t since_us, int64_t now_us, char *text)
     }
 }
 
-/* `-` for what is not known, as in the lines below. */
-static void human_behind(double behind_s, char *text)
+static void human_seconds(double seconds, char *text)
 {
-    if (behind_s < 0) {
-        (void)snprintf(text, HUMAN_SIZE, "-");
-    } else {
-        human_time_ms((uint64_t)(behind_s * MS_PER_SECOND), text);
-    }
+    human_time_ms((uint64_t)(seconds * MS_PER_SECOND), text);
 }
 
 static enum screen_style style_of_state(const char *state)
@@ -216,7 +211,7 @@ static void draw_postgres(const struct status_sample *sample, struct screen *scr
     if (!sample->is_behind_known) {
         return;
     }
-    human_time_ms((uint64_t)(sample->behind_s * MS_PER_SECOND), behind);
+    human_seconds(sample->behind_s, behind);
     screen_format(screen, SCREEN_DIM, "%s%s behind the relay", separator(screen), behind);
 }
 
@@ -334,7 +329,7 @@ static void format_series(enum status_series series, double value, char *text)
         human_short(value, text);
         return;
     case SERIES_BEHIND:
-        human_behind(value, text);
+        human_seconds(value, text);
         return;
     case SERIES_COUNT:
         text[0] = '\0';

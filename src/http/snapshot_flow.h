@@ -105,8 +105,7 @@ struct snapshot_worker {
     uint64_t committed;        /* entries */
     uint64_t in_flight;        /* entries read, not yet acknowledged */
     enum dependency_state postgres;
-    enum dependency_state redis; /* as its readers see it: ready, away or misconfigured */
-    bool is_reading_hindered;    /* the same as a flag */
+    bool is_reading_hindered; /* Redis does not let one of its readers read or acknowledge */
 };
 
 #endif

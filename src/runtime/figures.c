@@ -146,9 +146,7 @@ static void fill_worker(const struct worker_stats *stats, struct snapshot_worker
     worker->in_flight = worker_stats_get(stats, GAUGE_IN_FLIGHT);
     worker->postgres =
         readiness_of_sink((enum sink_state)worker_stats_get(stats, GAUGE_SINK_STATE));
-    worker->redis =
-        readiness_of_reader((enum reader_state)worker_stats_get(stats, GAUGE_READER_STATE));
-    worker->is_reading_hindered = worker->redis != DEPENDENCY_READY;
+    worker->is_reading_hindered = worker_stats_get(stats, GAUGE_READER_STATE) != READER_READY;
 }
 
 static void fill_workers(const struct console_sources *sources, struct metrics_snapshot *snapshot)

@@ -252,14 +252,6 @@ static void on_done(struct pg_request *request, const struct pg_failure *failure
     proceed(store);
 }
 
-static struct slice int64_bytes(int64_t number, char bytes[8])
-{
-    for (int i = 0; i < 8; i++) {
-        bytes[i] = (char)((uint64_t)number >> (56 - 8 * i));
-    }
-    return slice_of(bytes, 8);
-}
-
 static void send_load(struct cursor_store *store)
 {
     const struct slice host = slice_from_string(store->host);
@@ -272,14 +264,11 @@ static void send_load(struct cursor_store *store)
 
 static void send_save(struct cursor_store *store)
 {
-    char bytes[5][8];
+    char bytes[5][PG_INT8_SIZE];
     const struct slice values[] = {
-        slice_from_string(store->saving.host),
-        int64_bytes((int64_t)store->saving.epoch, bytes[0]),
-        int64_bytes(store->saving.queued, bytes[1]),
-        int64_bytes(store->saving.committed, bytes[2]),
-        int64_bytes(store->saving.expected, bytes[3]),
-        int64_bytes(store->saving.started_us, bytes[4]),
+        slice_from_string(store->saving.host),     pg_int8((int64_t)store->saving.epoch, bytes[0]),
+        pg_int8(store->saving.queued, bytes[1]),   pg_int8(store->saving.committed, bytes[2]),
+        pg_int8(store->saving.expected, bytes[3]), pg_int8(store->saving.started_us, bytes[4]),
     };
     store->is_refused = true; /* until a row comes back */
     pg_connection_query(store->connection, &cursor_statements[QUERY_SAVE], values);

@@ -237,6 +237,14 @@ static void send_query(struct pg_pipeline *pipeline, const struct pg_statement *
     }
 }
 
+struct slice pg_int8(int64_t number, char bytes[PG_INT8_SIZE])
+{
+    for (int i = 0; i < PG_INT8_SIZE; i++) {
+        bytes[i] = (char)((uint64_t)number >> (56 - 8 * i));
+    }
+    return slice_of(bytes, PG_INT8_SIZE);
+}
+
 void pg_pipeline_query(struct pg_pipeline *pipeline, const struct pg_statement *statement,
                        const struct slice *values)
 {

@@ -33,8 +33,12 @@ struct pg_statement {
 };
 
 enum {
-    PG_PARAMETERS_MAX = 64
+    PG_PARAMETERS_MAX = 64,
+    PG_INT8_SIZE = 8
 };
+
+/* A parameter of type int8 in its binary format; borrows `bytes`. */
+struct slice pg_int8(int64_t number, char bytes[PG_INT8_SIZE]);
 
 /* What a query that worked brought; borrowed for the callback. */
 struct pg_answer {

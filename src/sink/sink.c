@@ -272,7 +272,9 @@ static void dispatch(struct sink *sink)
         sink->held[place] = group.lanes;
         writer_give(sink->writers[place], &group.parts);
     }
-    lanes_settle(sink->member);
+    if (sink->member != NULL) { /* also while it drains: what is kept for it is for others then */
+        lanes_settle(sink->member);
+    }
 }
 
 static void on_lane_free(void *owner)
@@ -381,6 +383,7 @@ static void close_last(struct sink *sink)
         uv_close((uv_handle_t *)&sink->timer, on_timer_closed);
         uv_close((uv_handle_t *)&sink->age, on_timer_closed);
         lanes_leave(sink->member, on_left);
+        sink->member = NULL;
     }
     finish_closing(sink);
 }

@@ -8,8 +8,6 @@
 enum {
     INT8 = 20,
     TEXTS = 1009,
-    INT8_SIZE = 8,
-    BITS_PER_BYTE = 8,
     SWEEP_MS = 3600 * 1000, /* between two sweeps where the horizon stands still */
 };
 
@@ -102,14 +100,6 @@ void tombstones_deinit(struct tombstones *tombstones)
     }
 }
 
-static struct slice int64_bytes(int64_t number, char bytes[INT8_SIZE])
-{
-    for (int i = 0; i < INT8_SIZE; i++) {
-        bytes[i] = (char)((uint64_t)number >> (BITS_PER_BYTE * (INT8_SIZE - 1 - i)));
-    }
-    return slice_of(bytes, INT8_SIZE);
-}
-
 static bool is_sweep_due(const struct tombstones *tombstones)
 {
     bool is_under_way = tombstones->after.epoch != 0;
@@ -119,15 +109,15 @@ static bool is_sweep_due(const struct tombstones *tombstones)
 
 void tombstones_send_find(struct tombstones *tombstones, struct pg_connection *connection)
 {
-    char bytes[2][INT8_SIZE];
-    const struct slice age = int64_bytes(tombstones->age_ms, bytes[0]);
+    char bytes[2][PG_INT8_SIZE];
+    const struct slice age = pg_int8(tombstones->age_ms, bytes[0]);
     begin_keys(tombstones);
     tombstones->is_found = false;
     pg_connection_query(connection, &raise_horizon, &age);
     pg_connection_query(connection, &note_next, &age);
     if (is_sweep_due(tombstones)) {
-        const struct slice after[] = {int64_bytes((int64_t)tombstones->after.epoch, bytes[0]),
-                                      int64_bytes(tombstones->after.sequence, bytes[1])};
+        const struct slice after[] = {pg_int8((int64_t)tombstones->after.epoch, bytes[0]),
+                                      pg_int8(tombstones->after.sequence, bytes[1])};
         tombstones->has_risen = tombstones->has_risen && tombstones->after.epoch != 0;
         pg_connection_query(connection, &find_piece, after);
     }
