@@ -155,16 +155,22 @@ static void fail(struct purger *purger, const struct pg_failure *failure)
     wait_for(purger, purger->interval_ms);
 }
 
+/* True where nothing follows the request: we are closed, or it failed and is begun anew. */
+static bool is_over(struct purger *purger, const struct pg_failure *failure)
+{
+    bool is_closed = purger->phase == PURGER_CLOSED;
+    if (!is_closed && failure != NULL) {
+        fail(purger, failure);
+    }
+    return is_closed || failure != NULL;
+}
+
 /* --- the end of a repo --- */
 
 static void on_end_done(struct pg_request *request, const struct pg_failure *failure)
 {
     struct purger *purger = LIST_ENTRY(request, struct purger, request);
-    if (purger->phase == PURGER_CLOSED) {
-        return;
-    }
-    if (failure != NULL) {
-        fail(purger, failure);
+    if (is_over(purger, failure)) {
         return;
     }
     log_info(purger->object, "a deleted repo is cleared",
@@ -327,12 +333,7 @@ static void on_forget_result(struct pg_request *request, unsigned query,
 static void on_forget_done(struct pg_request *request, const struct pg_failure *failure)
 {
     struct purger *purger = LIST_ENTRY(request, struct purger, request);
-    if (purger->phase == PURGER_CLOSED) {
-        return;
-    }
-    if (failure != NULL) {
-        fail(purger, failure);
-    } else {
+    if (!is_over(purger, failure)) {
         pause_for_others(purger);
     }
 }
@@ -347,11 +348,7 @@ static void on_tombstones_result(struct pg_request *request, unsigned query,
 static void on_tombstones_done(struct pg_request *request, const struct pg_failure *failure)
 {
     struct purger *purger = LIST_ENTRY(request, struct purger, request);
-    if (purger->phase == PURGER_CLOSED) {
-        return;
-    }
-    if (failure != NULL) {
-        fail(purger, failure);
+    if (is_over(purger, failure)) {
         return;
     }
     if (purger->tombstones.count == 0) {
@@ -397,12 +394,10 @@ static void on_found(struct pg_request *request, unsigned query, const struct pg
 static void on_find_done(struct pg_request *request, const struct pg_failure *failure)
 {
     struct purger *purger = LIST_ENTRY(request, struct purger, request);
-    if (purger->phase == PURGER_CLOSED) {
+    if (is_over(purger, failure)) {
         return;
     }
-    if (failure != NULL) {
-        fail(purger, failure);
-    } else if (purger->did.size == 0) {
+    if (purger->did.size == 0) {
         forget_tombstones(purger);
     } else if (purger->rkeys.size == 0) {
         end(purger);

@@ -138,6 +138,15 @@ void harness_turn(void)
     (void)uv_run(&loop, UV_RUN_NOWAIT);
 }
 
+void harness_wait_sql(const char *sql, const char *expected)
+{
+    uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    while (strcmp(sink_postgres_query(sql), expected) != 0) {
+        assert_true(clock_monotonic_ms() < deadline_ms);
+        harness_turn();
+    }
+}
+
 static void on_done(struct sink_batch *batch, const struct sink_outcome *outcome,
                     const struct error *error)
 {

@@ -53,6 +53,8 @@ void harness_submit(struct harness_batch *batch);
 void harness_wait(void);
 void harness_run(struct harness_batch *batch);
 bool harness_wait_state(enum sink_state state);
+/* Runs the loop until the query says `expected`; a deadline fails the test. */
+void harness_wait_sql(const char *sql, const char *expected);
 /* Runs the loop once, for a millisecond or so. */
 void harness_turn(void);
 /* The TID of a second, static (four of them). */

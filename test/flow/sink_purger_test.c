@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/buffer.h"
-#include "base/clock.h"
 #include "flow/sink_harness.h"
 #include "flow/sink_postgres.h"
 #include "unit/sink/hand_tables.h"
@@ -22,7 +21,6 @@ enum {
     RECORDS = 5200, /* more than are cleared at once */
     OPS = 100,
     DELETED_AT = 10000,
-    DEADLINE_MS = 60000
 };
 
 static int start(void **state)
@@ -96,15 +94,6 @@ static void run_account(const char *status, int64_t second)
     harness_run(batch);
 }
 
-static void wait_sql(const char *sql, const char *expected)
-{
-    uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
-    while (strcmp(sink_postgres_query(sql), expected) != 0) {
-        assert_true(clock_monotonic_ms() < deadline_ms);
-        harness_turn();
-    }
-}
-
 #define SAME(sql, expected) assert_string_equal(sink_postgres_query(sql), expected)
 #define CLEARING            "SELECT count(*) FROM repos WHERE clearing"
 #define STORED              "SELECT count(*) FROM standpipe_records WHERE did = '" DID "'"
@@ -125,7 +114,7 @@ static void check_counts(void)
 
 static void check_cleared(void)
 {
-    wait_sql(CLEARING, "0");
+    harness_wait_sql(CLEARING, "0");
     SAME(STORED, "1");
     SAME("SELECT count(*) FROM standpipe_likes WHERE did = '" DID "'", "1");
     SAME("SELECT count(*) FROM standpipe_likes WHERE did = '" OTHER "'", "10");
@@ -165,12 +154,12 @@ static void clearing_goes_on_after_the_server_and_the_purger_were_killed(void **
     make_deleted();
     harness_close();
     open_sink(true);
-    wait_sql("SELECT count(*) < 5000 FROM standpipe_records", "t");
+    harness_wait_sql("SELECT count(*) < 5000 FROM standpipe_records", "t");
     harness_begin_close(0); /* whatever is out is given up */
     harness_close();
     SAME(CLEARING, "1");
     open_sink(true);
-    wait_sql("SELECT count(*) < 4000 FROM standpipe_records", "t");
+    harness_wait_sql("SELECT count(*) < 4000 FROM standpipe_records", "t");
     sink_postgres_kill();
     sink_postgres_restart();
     check_cleared();
@@ -213,7 +202,7 @@ static void a_table_that_keeps_its_rows_does_not_hold_the_clearing(void **state)
                         "INSERT INTO mine SELECT uri FROM standpipe_likes WHERE rkey = 'k03000'");
     harness_capture_log();
     open_sink(true);
-    wait_sql(CLEARING, "0");
+    harness_wait_sql(CLEARING, "0");
     harness_close();
     assert_true(harness_count(harness_captured_log(), "keeps rows of a deleted repo") > 0);
     SAME(STORED, "1");

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/buffer.h"
-#include "base/clock.h"
 #include "flow/sink_harness.h"
 #include "flow/sink_postgres.h"
 
@@ -18,7 +17,6 @@
 #define HOST  "relay.test"
 
 enum {
-    DEADLINE_MS = 30000,
     EPOCH = 1000,
     MANY = 450 /* more than two pieces */
 };
@@ -81,15 +79,6 @@ static void set_mark(uint64_t epoch, int64_t committed)
     sink_postgres_query(sql);
 }
 
-static void wait_sql(const char *sql, const char *expected)
-{
-    uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
-    while (strcmp(sink_postgres_query(sql), expected) != 0) {
-        assert_true(clock_monotonic_ms() < deadline_ms);
-        harness_turn();
-    }
-}
-
 #define SAME(sql, expected) assert_string_equal(sink_postgres_query(sql), expected)
 #define TOMBSTONES          "SELECT count(*) FROM standpipe_records WHERE cid IS NULL"
 #define LIVE                "SELECT coalesce(string_agg(rkey, ' ' ORDER BY rkey), '') FROM records"
@@ -102,9 +91,9 @@ static void raise_horizon(int64_t sequence)
     char next[64];
     (void)snprintf(next, sizeof(next), "%d-%lld", EPOCH, (long long)sequence);
     set_mark(EPOCH, sequence);
-    wait_sql(NEXT, next);
+    harness_wait_sql(NEXT, next);
     set_mark(EPOCH, sequence + 1);
-    wait_sql(HORIZON, next);
+    harness_wait_sql(HORIZON, next);
 }
 
 static void a_create_from_below_the_horizon_stays_out_when_its_tombstone_is_gone(void **state)
@@ -116,13 +105,13 @@ static void a_create_from_below_the_horizon_stays_out_when_its_tombstone_is_gone
     run_commit(EPOCH, 3, "gone", NULL);
     SAME(TOMBSTONES, "1");
     raise_horizon(10);
-    wait_sql(TOMBSTONES, "0");
+    harness_wait_sql(TOMBSTONES, "0");
     run_commit(EPOCH, 1, "gone", "{\"n\":1}"); /* once more, as a replay does */
     SAME(LIVE, "stays");
     run_commit(EPOCH, 2, "stays", "{\"n\":1}");
     run_commit(EPOCH, 3, "gone", NULL); /* a tombstone again, and it goes again */
     SAME(LIVE, "stays");
-    wait_sql(TOMBSTONES, "0");
+    harness_wait_sql(TOMBSTONES, "0");
     run_commit(EPOCH, 11, "gone", "{\"n\":2}"); /* made anew: that is above it */
     run_commit(EPOCH, 12, "stays", "{\"n\":2}");
     SAME(LIVE, "gone stays");
@@ -137,12 +126,12 @@ static void a_tombstone_above_the_committed_mark_stays(void **state)
     run_commit(EPOCH, 3, "below", NULL);
     run_commit(EPOCH, 6, "above", NULL);
     raise_horizon(5);
-    wait_sql(TOMBSTONES, "1");
+    harness_wait_sql(TOMBSTONES, "1");
     run_commit(EPOCH, 4, "above",
                "{\"n\":1}"); /* a batch that is as late as that is not acknowledged */
     SAME(LIVE, "");
     raise_horizon(7);
-    wait_sql(TOMBSTONES, "0");
+    harness_wait_sql(TOMBSTONES, "0");
     harness_close();
 }
 
@@ -153,14 +142,15 @@ static void a_mark_that_has_not_moved_proves_nothing(void **state)
     open_sink(1);
     run_commit(EPOCH, 5, "late", NULL);
     set_mark(EPOCH + 1, 50);
-    wait_sql(NEXT, "1001-50");
+    harness_wait_sql(NEXT, "1001-50");
     sink_postgres_query("UPDATE standpipe_horizon SET next_at = now() - interval '1 day'");
-    wait_sql("SELECT count(*) FROM standpipe_horizon WHERE next_at > now() - interval '1 hour'",
-             "1"); /* it was time, and the same mark was noted once more */
+    harness_wait_sql(
+        "SELECT count(*) FROM standpipe_horizon WHERE next_at > now() - interval '1 hour'",
+        "1"); /* it was time, and the same mark was noted once more */
     SAME(HORIZON, "0-0");
     SAME(TOMBSTONES, "1");
     set_mark(EPOCH + 1, 51);
-    wait_sql(TOMBSTONES, "0");
+    harness_wait_sql(TOMBSTONES, "0");
     harness_close();
 }
 
@@ -175,15 +165,15 @@ static void a_broken_frame_that_is_undecided_holds_the_horizon_below_itself(void
                         "('" HOST "', 0, 1, -1, 'no CBOR', 'frame'), "
                         "('" HOST "', 1000, 1, -1, 'too many letters of one repo', 'summary')");
     set_mark(EPOCH, 10);
-    wait_sql(NEXT, "1000-10");
+    harness_wait_sql(NEXT, "1000-10");
     set_mark(EPOCH, 11);
-    wait_sql(HORIZON, "1000-3");
-    wait_sql(TOMBSTONES, "1");
+    harness_wait_sql(HORIZON, "1000-3");
+    harness_wait_sql(TOMBSTONES, "1");
     run_commit(EPOCH, 5, "fresh", "{\"n\":1}"); /* it is good after all, and has a row to make */
     SAME(LIVE, "fresh");
     sink_postgres_query("DELETE FROM standpipe_dead_letters");
     set_mark(EPOCH, 12);
-    wait_sql(TOMBSTONES, "0");
+    harness_wait_sql(TOMBSTONES, "0");
     harness_close();
 }
 
@@ -202,7 +192,7 @@ static void an_undecided_letter_keeps_the_tombstones_of_its_repo(void **state)
     harness_commit(batch, EPOCH, 4, OTHER, 100, "gone", NULL);
     harness_run(batch);
     raise_horizon(10);
-    wait_sql("SELECT string_agg(did, ' ') FROM standpipe_records", DID);
+    harness_wait_sql("SELECT string_agg(did, ' ') FROM standpipe_records", DID);
     harness_close();
     struct sink_options options = harness_options(1, true);
     options.ignores_horizon = true;
@@ -213,7 +203,7 @@ static void an_undecided_letter_keeps_the_tombstones_of_its_repo(void **state)
     sink_postgres_query("DELETE FROM standpipe_dead_letters");
     harness_close();
     open_sink(1); /* a sweep begins with it */
-    wait_sql(TOMBSTONES, "0");
+    harness_wait_sql(TOMBSTONES, "0");
     harness_close();
 }
 
@@ -225,9 +215,9 @@ static void a_horizon_never_goes_back(void **state)
     sink_postgres_query("INSERT INTO standpipe_dead_letters (host, epoch, seq, op, reason, type) "
                         "VALUES ('" HOST "', 1000, 4, -1, 'no CBOR', 'frame')");
     set_mark(EPOCH, 20);
-    wait_sql(NEXT, "1000-20");
+    harness_wait_sql(NEXT, "1000-20");
     set_mark(EPOCH, 21);
-    wait_sql(NEXT, "1000-21");
+    harness_wait_sql(NEXT, "1000-21");
     SAME(HORIZON, "1000-10");
     harness_close();
 }
@@ -239,7 +229,7 @@ static void tombstones_without_an_epoch_stay_and_their_creates_come_in(void **st
     run_reference(1, "{\"action\":\"delete\",\"path\":\"app.test.thing/theirs\"}");
     raise_horizon(10);
     run_commit(EPOCH, 3, "ours", NULL);
-    wait_sql("SELECT string_agg(rkey, ' ') FROM standpipe_records", "theirs");
+    harness_wait_sql("SELECT string_agg(rkey, ' ') FROM standpipe_records", "theirs");
     run_reference(2, "{\"action\":\"create\",\"path\":\"app.test.thing/new\",\"cid\":\"c\","
                      "\"record\":{\"n\":1}}");
     SAME(LIVE, "new");
@@ -260,7 +250,7 @@ static void many_go_piece_by_piece(void **state)
     }
     harness_run(batch);
     raise_horizon(MANY - 1);
-    wait_sql(TOMBSTONES, "1");
+    harness_wait_sql(TOMBSTONES, "1");
     SAME("SELECT max(seq) FROM standpipe_records", "450");
     harness_close();
 }
@@ -281,7 +271,7 @@ static void a_commit_of_more_deletes_than_a_piece_goes_whole(void **state)
     harness_run(batch);
     SAME(TOMBSTONES, "450");
     raise_horizon(10);
-    wait_sql(TOMBSTONES, "0");
+    harness_wait_sql(TOMBSTONES, "0");
     harness_close();
 }
 
