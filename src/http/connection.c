@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/panic.h"
 #include "http/answer.h"
@@ -426,6 +427,23 @@ void connection_resume(struct connection *connection)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
+static void refuse(struct connection *connection)
+{
+    connection->response.header = "Retry-After: 1\r\n";
+    send_problem(connection, 503, "too many connections");
+}
+
+/* Holds nothing for those who are too many even to be refused one by one. What a client has sent is read first: closing over
+ * it would be a reset, which may overtake the response (RFC 9112 part 9.6). */
+static void turn_away(struct connection *connection)
+{
+    uv_os_fd_t fd = -1;
+    ASSERT(uv_fileno((const uv_handle_t *)&connection->tcp, &fd) == 0);
+    (void)recv(fd, connection->input, sizeof(connection->input), MSG_DONTWAIT);
+    refuse(connection);
+    connection_close(connection);
+}
+
 static void welcome_client(struct connection *connection, enum connection_welcome welcome)
 {
     switch (welcome) {
@@ -435,11 +453,10 @@ static void welcome_client(struct connection *connection, enum connection_welcom
         proceed(connection);
         break;
     case CONNECTION_REFUSE:
-        connection->response.header = "Retry-After: 1\r\n";
-        send_problem(connection, 503, "too many connections");
+        refuse(connection);
         break;
-    case CONNECTION_DROP:
-        connection_close(connection);
+    case CONNECTION_TURN_AWAY:
+        turn_away(connection);
         break;
     }
 }
@@ -460,9 +477,9 @@ void connection_open(struct server *server, enum connection_welcome welcome)
     ASSERT(uv_tcp_init(loop, &connection->tcp) == 0);
     ASSERT(uv_timer_init(loop, &connection->timer) == 0);
     if (uv_accept((uv_stream_t *)&server->listener, stream_of(connection)) != 0) {
-        welcome = CONNECTION_DROP;
-    } else {
-        (void)uv_tcp_nodelay(&connection->tcp, 1); /* else it is a little slower */
+        connection_close(connection);
+        return;
     }
+    (void)uv_tcp_nodelay(&connection->tcp, 1); /* else it is a little slower */
     welcome_client(connection, welcome);
 }

@@ -19,8 +19,8 @@ struct server;
 
 enum connection_welcome {
     CONNECTION_SERVE,
-    CONNECTION_REFUSE, /* 503 and goodbye */
-    CONNECTION_DROP    /* goodbye */
+    CONNECTION_REFUSE,   /* 503, and time to read it */
+    CONNECTION_TURN_AWAY /* 503 as far as it is sent at once, and goodbye */
 };
 
 /* Accepts what waits at the server's listener. server_connection_closed() follows one day. */

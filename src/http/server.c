@@ -9,7 +9,7 @@
 
 enum {
     BACKLOG = 128,
-    /* Connections over the cap that are told so; more than that are just closed. */
+    /* Connections over the cap that have time to read so; more than that are told and closed. */
     REFUSED_MAX = 32,
     HANDLE_COUNT = 2,
     PACE_WAIT_MS = 20,
@@ -65,8 +65,8 @@ static void accept_one(struct server *server)
     unsigned limit = server->limits.max_connections;
     enum connection_welcome welcome = CONNECTION_SERVE;
     if (server->connection_count >= limit) {
-        welcome =
-            server->connection_count < limit + REFUSED_MAX ? CONNECTION_REFUSE : CONNECTION_DROP;
+        welcome = server->connection_count < limit + REFUSED_MAX ? CONNECTION_REFUSE
+                                                                 : CONNECTION_TURN_AWAY;
         warn_of_cap(server);
     }
     server->connection_count++;
