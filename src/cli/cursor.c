@@ -190,6 +190,7 @@ static int run_word(const struct cursor_word *word, const struct cli_options *op
     struct cursor_job job = {
         .config = &config,
         .meta_key = stream_key_derive(config.stream.key, ":meta"),
+        .ledger_key = stream_key_derive(config.stream.key, ":ledger"),
         .lease_key = stream_key_derive(config.stream.key, ":lease"),
         .is_json = options->is_json,
         .is_dry_run = options->is_dry_run,
@@ -201,6 +202,7 @@ static int run_word(const struct cursor_word *word, const struct cli_options *op
     (void)signal(SIGPIPE, SIG_IGN);
     int code = run_job(word, &job, &error) ? EXIT_DONE : cli_fail("cursor", &error);
     free(job.meta_key);
+    free(job.ledger_key);
     free(job.lease_key);
     buffer_deinit(&job.host);
     config_deinit(&config);

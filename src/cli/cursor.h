@@ -24,7 +24,7 @@
 struct cursor_job {
     const struct config *config;
     struct buffer host; /* of relay.url, terminated */
-    char *meta_key, *lease_key;
+    char *meta_key, *ledger_key, *lease_key;
     struct redis_caller redis;
     struct sql_client postgres;
     bool is_json, is_dry_run;

@@ -100,7 +100,8 @@ static bool begin_in_redis(struct setting *setting, struct error *error)
     (void)snprintf(epoch, sizeof(epoch), "%" PRIu64, setting->wanted.queued.epoch);
     (void)snprintf(queued, sizeof(queued), "%" PRId64, setting->wanted.queued.sequence);
     const struct slice keys[] = {slice_from_string(job->config->stream.key),
-                                 slice_from_string(job->meta_key)};
+                                 slice_from_string(job->meta_key),
+                                 slice_from_string(job->ledger_key)};
     const struct slice arguments[] = {
         slice_from_string(setting->token),
         reply_text(reply_element(job->found, 0)),
@@ -114,8 +115,9 @@ static bool begin_in_redis(struct setting *setting, struct error *error)
         SLICE(""), /* a daemon says of which PostgreSQL its mark is */
     };
     const struct redis_words words = {arguments, sizeof(arguments) / sizeof(arguments[0])};
-    struct redisReply *reply =
-        redis_caller_script(&job->redis, SCRIPT_BEGIN, (struct redis_words){keys, 2}, words, error);
+    struct redisReply *reply = redis_caller_script(
+        &job->redis, SCRIPT_BEGIN, (struct redis_words){keys, sizeof(keys) / sizeof(keys[0])},
+        words, error);
     if (reply == NULL) {
         return false;
     }

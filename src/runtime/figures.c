@@ -110,14 +110,24 @@ static void fill_stream(const struct console_sources *sources, struct metrics_sn
     stream->memory_limit_bytes = depth->max_memory;
 }
 
+/* Before an ingester of ours has begun, all that is in the stream is by another program, which kept no count. The first
+ * that begins makes it so in Redis (`begin` in stream/scripts.c). */
+static uint64_t appended_by_others(const struct stream_depth *depth)
+{
+    const struct stream_ledger *ledger = &depth->ledger;
+    uint64_t found = ledger->committed + ledger->dead_entries + depth->pending + depth->undelivered;
+    return depth->has_meta || found < ledger->appended ? 0 : found - ledger->appended;
+}
+
 static void fill_ledger(const struct console_sources *sources, struct metrics_snapshot *snapshot)
 {
     const struct stream_ledger *from = &sources->depth.ledger;
     struct snapshot_ledger *to = &snapshot->ledger;
     to->is_known = console_look_is_fresh(sources);
     to->waiting = snapshot->intake.waiting;
-    to->received = from->received + to->waiting;
-    to->appended = from->appended;
+    uint64_t by_others = appended_by_others(&sources->depth);
+    to->received = from->received + by_others + to->waiting;
+    to->appended = from->appended + by_others;
     to->duplicate = from->duplicate;
     to->filtered = from->filtered;
     to->ignored = from->ignored;

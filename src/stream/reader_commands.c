@@ -108,7 +108,7 @@ void reader_format_acknowledge(struct script_call *call, const struct reader_nam
 {
     const struct slice keys[ACKNOWLEDGE_KEYS] = {
         slice_from_string(names->key), slice_from_string(names->ledger_key),
-        SLICE("cluster:metrics"), slice_from_string(names->meta_key)};
+        SLICE(STREAM_METRICS_KEY), slice_from_string(names->meta_key)};
     script_call_begin(call, SCRIPT_ACKNOWLEDGE, keys, ACKNOWLEDGE_KEYS,
                       ACKNOWLEDGE_FIXED + entries->count);
     script_call_argument(call, slice_from_string(names->group));

@@ -12,6 +12,7 @@
 
 #define GROUPS_LIMIT "16"
 _Static_assert(STREAM_GROUPS_MAX == 16, "GROUPS_LIMIT says the same");
+#define COUNT_LIMIT "10000" /* entries that one call counts one by one */
 
 /*
  * What Redis says about the stream; false where the key is gone. A wrong type is passed on as an error.
@@ -66,6 +67,29 @@ _Static_assert(STREAM_GROUPS_MAX == 16, "GROUPS_LIMIT says the same");
     "  return less_number(as, bs)\n"                                                               \
     "end\n"
 
+/* A reply of names and values by name. */
+#define LUA_FIELDS                                                                                 \
+    "local function fields(list)\n"                                                                \
+    "  local map = {}\n"                                                                           \
+    "  for i = 1, #list, 2 do map[list[i]] = list[i + 1] end\n"                                    \
+    "  return map\n"                                                                               \
+    "end\n"
+
+/*
+ * What a group has not been given yet. Lag can be null, or 0 and wrong (docs/delivery.md), so it is believed only where it
+ * can be true; else entries after the last delivered are counted, up to `limit`.
+ *   ->  count, lag is known, count is exact
+ */
+#define LUA_UNDELIVERED                                                                            \
+    "local function undelivered_of(key, group, length, first, last, limit)\n"                      \
+    "  local delivered, lag = group['last-delivered-id'], tonumber(group.lag or -1)\n"             \
+    "  if not less(delivered, last) then return 0, lag == 0, true end\n"                           \
+    "  if less(delivered, first) then return length, lag == length, true end\n"                    \
+    "  if lag > limit and lag <= length then return lag, true, true end\n"                         \
+    "  local after = #redis.call('XRANGE', key, '(' .. delivered, '+', 'COUNT', limit)\n"          \
+    "  return after, lag == after, after < limit\n"                                                \
+    "end\n"
+
 /*
  * The committed mark of the groups that count (all, or the wanted ones), all in one moment: read one by one,
  * an entry delivered in between is under no mark at all (docs/delivery.md).
@@ -73,11 +97,6 @@ _Static_assert(STREAM_GROUPS_MAX == 16, "GROUPS_LIMIT says the same");
  *   nil where no group is there, or a wanted one is missing: then nothing is known to be committed.
  */
 #define LUA_MARK                                                                                   \
-    "local function fields(list)\n"                                                                \
-    "  local map = {}\n"                                                                           \
-    "  for i = 1, #list, 2 do map[list[i]] = list[i + 1] end\n"                                    \
-    "  return map\n"                                                                               \
-    "end\n"                                                                                        \
     "local function committed(key, first_wanted)\n"                                                \
     "  local groups = redis.pcall('XINFO', 'GROUPS', key)\n"                                       \
     "  if groups.err then return nil, {} end\n"                                                    \
@@ -118,7 +137,7 @@ static const char find_text[] =
 
 /*
  * begin: fixes host, epoch and first mark, only where all is as it was found (docs/delivery.md).
- *   KEYS stream, meta
+ *   KEYS stream, meta, ledger
  *   ARGV token, found last, found host, found epoch, found queued ('' where nil),
  *        host, epoch, queued, group, start of the PostgreSQL that the mark is from ('': not known)
  *   ->   {1} done (also where this very call had been done before: the token says so)
@@ -127,10 +146,13 @@ static const char find_text[] =
  * A PostgreSQL that is remembered already stays so: only a rewind puts another in its place.
  * A new epoch is what a refetch (see rewind) asks for, and settles it. `filled_from`: all above it is in the
  * stream, until trimming takes the first of that.
+ * What another program had appended before the first epoch was never counted: it counts as received and appended from
+ * now on, so that the ledger balances when it is committed. Where more than can be counted is unread, and Redis does not
+ * say how much (6.2), the ledger stays as it is.
  * The group comes first: a full Redis refuses it before anything is written. A reader may have created
  * stream and group since it was found missing: nothing was generated in either case.
  */
-static const char begin_text[] = LUA_LAST_ID LUA_CREATE_GROUP LUA_COMPARE
+static const char begin_text[] = LUA_LAST_ID LUA_CREATE_GROUP LUA_COMPARE LUA_FIELDS LUA_UNDELIVERED
     "local meta = redis.call('HMGET', KEYS[2], 'host', 'epoch', 'queued', 'batch', "
     "'postgres_started')\n"
     "local last = last_id(KEYS[1])\n"
@@ -151,6 +173,26 @@ static const char begin_text[] = LUA_LAST_ID LUA_CREATE_GROUP LUA_COMPARE
     "end\n"
     "local refused = create_group(KEYS[1], ARGV[9])\n"
     "if refused then return refused end\n"
+    "local function take_over()\n"
+    "  local stream, group = fields(redis.call('XINFO', 'STREAM', KEYS[1])), nil\n"
+    "  for _, other in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do\n"
+    "    other = fields(other)\n"
+    "    if other.name == ARGV[9] then group = other end\n"
+    "  end\n"
+    "  local first = stream['first-entry'] and stream['first-entry'][1] or '0-0'\n"
+    "  local undelivered, _, is_exact = undelivered_of(KEYS[1], group, stream.length, first,\n"
+    "                                                  stream['last-generated-id'], " COUNT_LIMIT
+    ")\n"
+    "  local ledger = redis.pcall('HMGET', KEYS[3], 'appended', 'committed', 'dead')\n"
+    "  if ledger.err or not is_exact then return end\n"
+    "  local found = undelivered + group.pending + tonumber(ledger[2] or 0)\n"
+    "                + tonumber(ledger[3] or 0) - tonumber(ledger[1] or 0)\n"
+    "  if found > 0 then\n"
+    "    redis.call('HINCRBY', KEYS[3], 'received', found)\n"
+    "    redis.call('HINCRBY', KEYS[3], 'appended', found)\n"
+    "  end\n"
+    "end\n"
+    "if not known then take_over() end\n"
     "if ARGV[10] ~= '' and not meta[5] then\n"
     "  redis.call('HSET', KEYS[2], 'postgres_started', ARGV[10])\n"
     "end\n"
@@ -164,7 +206,7 @@ static const char begin_text[] = LUA_LAST_ID LUA_CREATE_GROUP LUA_COMPARE
 
 /*
  * append: compare-and-append (docs/delivery.md), all or nothing.
- *   KEYS stream, meta, ledger, dead letters, dead frames
+ *   KEYS stream, meta, ledger, dead letters, dead frames, metrics
  *   ARGV 1 token, 2 expected last, 3 host, 4 epoch, 5 expected queued, 6 new queued,
  *        7 duplicate, 8 filtered, 9 ignored, 10 events, 11 dead frames, 12 now (ms), 13 hashes kept,
  *        then per event   type data seq time rev              -> XADD <epoch>-<seq>
@@ -214,6 +256,7 @@ static const char append_text[] = LUA_LAST_ID
     "count('filtered', filtered)\n"
     "count('ignored', ignored)\n"
     "count('dead_frames', dead)\n"
+    "if dead > 0 then redis.pcall('HINCRBY', KEYS[6], 'errors', dead) end\n"
     "return {1}\n";
 
 /*
@@ -264,6 +307,7 @@ static const char acknowledge_text[] =
     "add(KEYS[3], '#commit', share(7))\n"
     "add(KEYS[3], '#identity', share(8))\n"
     "add(KEYS[3], '#account', share(9))\n"
+    "add(KEYS[3], 'errors', share(6))\n"
     "return answer\n";
 
 /*
@@ -309,11 +353,10 @@ static const char leave_text[] =
  *         16 `time` of the oldest entry that our group has not acknowledged ('': none, or not known) }
  * The confirmed mark raises `saved`, unless the group was set back since; a full Redis may refuse that, it
  * only costs a finer memory.
- * Lag can be null, or 0 and wrong (docs/delivery.md), so it is believed only where it can be true: entries
- * after the last delivered are counted by a bounded XRANGE, beyond the bound by the ledger. Where there is no group
- * yet, every entry lies before it, and that is known.
+ * What is beyond the count limit is known by the ledger. Where there is no group yet, every entry lies before it, and that
+ * is known.
  */
-static const char depth_text[] = LUA_COMPARE LUA_MARK
+static const char depth_text[] = LUA_COMPARE LUA_FIELDS LUA_UNDELIVERED LUA_MARK
     "local length = redis.call('XLEN', KEYS[1])\n"
     "local dead = redis.call('XLEN', KEYS[2])\n"
     "local first, last = '0-0', '0-0'\n"
@@ -337,33 +380,21 @@ static const char depth_text[] = LUA_COMPARE LUA_MARK
     "end\n"
     "if group then\n"
     "  pending = tonumber(group.pending)\n"
-    "  local delivered = group['last-delivered-id']\n"
-    "  local limit = tonumber(ARGV[2])\n"
-    "  if not less(delivered, last) then\n"
-    "    undelivered = 0\n"
-    "    known = group.lag and tonumber(group.lag) == 0 and 1 or 0\n"
-    "  elseif less(delivered, first) then\n"
-    "    undelivered = length\n"
-    "    known = group.lag and tonumber(group.lag) == length and 1 or 0\n"
-    "  elseif group.lag and tonumber(group.lag) > limit and tonumber(group.lag) <= length then\n"
-    "    undelivered, known = tonumber(group.lag), 1\n"
-    "  else\n"
-    "    local after = redis.call('XRANGE', KEYS[1], '(' .. delivered, '+', 'COUNT', limit)\n"
-    "    undelivered = #after\n"
-    "    known = group.lag and tonumber(group.lag) == #after and 1 or 0\n"
-    "    if #after >= limit then\n"
-    "      local ledger = redis.call('HMGET', KEYS[3], 'appended', 'committed', 'dead')\n"
-    "      local counted = tonumber(ledger[1] or 0) - tonumber(ledger[2] or 0)\n"
-    "                      - tonumber(ledger[3] or 0) - pending\n"
-    "      undelivered = math.max(#after, math.min(counted, length))\n"
-    "      exact = 0\n"
-    "    end\n"
+    "  local is_known, is_exact\n"
+    "  undelivered, is_known, is_exact =\n"
+    "    undelivered_of(KEYS[1], group, length, first, last, tonumber(ARGV[2]))\n"
+    "  known, exact = is_known and 1 or 0, is_exact and 1 or 0\n"
+    "  if not is_exact then\n"
+    "    local ledger = redis.call('HMGET', KEYS[3], 'appended', 'committed', 'dead')\n"
+    "    local counted = tonumber(ledger[1] or 0) - tonumber(ledger[2] or 0)\n"
+    "                    - tonumber(ledger[3] or 0) - pending\n"
+    "    undelivered = math.max(undelivered, math.min(counted, length))\n"
     "  end\n"
     "  if pending > 0 then\n"
     "    local oldest = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', '1')\n"
     "    if oldest[1] then idle, waiting = oldest[1][3], event_time(oldest[1][1]) end\n"
     "  elseif undelivered > 0 then\n"
-    "    waiting = event_time('(' .. delivered)\n"
+    "    waiting = event_time('(' .. group['last-delivered-id'])\n"
     "  end\n"
     "end\n"
     "local others = {}\n"
@@ -426,7 +457,7 @@ static const char sweep_text[] =
  *   KEYS stream, meta   ARGV entries to keep, limit a call, memory is short (1 or 0), wanted groups...
  *   ->  {removed, length}
  */
-static const char trim_text[] = LUA_COMPARE LUA_MARK
+static const char trim_text[] = LUA_COMPARE LUA_FIELDS LUA_MARK
     "local length = redis.call('XLEN', KEYS[1])\n"
     "local excess = math.min(length - tonumber(ARGV[1]), tonumber(ARGV[2]))\n"
     "if excess <= 0 then return {0, length} end\n"
@@ -456,7 +487,7 @@ static const char trim_text[] = LUA_COMPARE LUA_MARK
  * database held takes nothing. Frames among the dead letters are read once more. HSET comes first: a full
  * Redis refuses it before anything is changed. What was counted as committed is taken back by recount.
  */
-static const char rewind_text[] = LUA_COMPARE LUA_MARK
+static const char rewind_text[] = LUA_COMPARE LUA_FIELDS LUA_MARK
     "local meta = redis.call('HMGET', KEYS[2], 'rewinds', 'again_to', 'filled_from')\n"
     "if (meta[1] or '0') ~= ARGV[2] or meta[2] then return {0} end\n"
     "local _, groups = committed(KEYS[1], #ARGV + 1)\n"

@@ -37,6 +37,9 @@ enum script_name {
     SCRIPT_COUNT
 };
 
+/* Hash of counters for programs beside us; the public contract names it. */
+#define STREAM_METRICS_KEY "cluster:metrics"
+
 enum {
     SCRIPT_SHA1_TEXT_SIZE = 41
 };

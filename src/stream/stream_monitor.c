@@ -424,7 +424,7 @@ static void send_look(struct stream_monitor *monitor)
     const struct slice memory[] = {SLICE("INFO"), SLICE("memory")};
     const struct slice keys[] = {slice_from_string(monitor->keys.key),
                                  slice_from_string(monitor->keys.dead_letter_key),
-                                 slice_from_string(monitor->ledger_key), SLICE("cluster:metrics"),
+                                 slice_from_string(monitor->ledger_key), SLICE(STREAM_METRICS_KEY),
                                  slice_from_string(monitor->meta_key)};
     monitor->look_due = false;
     monitor->is_looking = true;

@@ -16,7 +16,7 @@ enum {
     RETRY_LIMIT_MS = 1000,
     FENCE_LIMIT_MS = 5000,
     COUNT_FLUSH_MS = 1000,
-    KEY_COUNT = 5,
+    BEGIN_KEYS = 3,
     BEGIN_ARGUMENTS = 10
 };
 
@@ -227,8 +227,9 @@ static void on_begin_reply(void *owner, struct redisReply *reply)
 static void send_begin(struct stream_writer *writer)
 {
     const struct slice keys[] = {slice_from_string(writer->keys.key),
-                                 slice_from_string(writer->meta_key)};
-    script_call_begin(&writer->call, SCRIPT_BEGIN, keys, 2, BEGIN_ARGUMENTS);
+                                 slice_from_string(writer->meta_key),
+                                 slice_from_string(writer->ledger_key)};
+    script_call_begin(&writer->call, SCRIPT_BEGIN, keys, BEGIN_KEYS, BEGIN_ARGUMENTS);
     script_call_argument(&writer->call, slice_from_string(writer->begin_token));
     script_call_argument(&writer->call, buffer_slice(&writer->found_last));
     script_call_argument(&writer->call, buffer_slice(&writer->found_host));
@@ -309,10 +310,10 @@ static void on_append_reply(void *owner, struct redisReply *reply)
 
 static void send_batch(struct stream_writer *writer)
 {
-    const struct slice keys[KEY_COUNT] = {
+    const struct slice keys[WRITER_BATCH_KEYS] = {
         slice_from_string(writer->keys.key),   slice_from_string(writer->meta_key),
         slice_from_string(writer->ledger_key), slice_from_string(writer->keys.dead_letter_key),
-        slice_from_string(writer->frames_key),
+        slice_from_string(writer->frames_key), SLICE(STREAM_METRICS_KEY),
     };
     struct writer_expected expected = {
         .last_id = buffer_slice(&writer->last_id),

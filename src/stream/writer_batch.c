@@ -11,7 +11,6 @@
 #include <openssl/evp.h>
 
 enum {
-    APPEND_KEYS = 5,
     APPEND_FIXED = 13,
     EVENT_FIELDS = 5,
     FRAME_FIELDS = 7,
@@ -109,11 +108,12 @@ void writer_batch_add_frame(struct writer_batch *batch, const struct stream_dead
 }
 
 void writer_batch_format(const struct writer_batch *batch, struct script_call *call,
-                         const struct slice *keys, const struct writer_expected *expected)
+                         const struct slice keys[static WRITER_BATCH_KEYS],
+                         const struct writer_expected *expected)
 {
     size_t count = APPEND_FIXED + (size_t)EVENT_FIELDS * batch->event_count +
                    (size_t)FRAME_FIELDS * batch->frame_count;
-    script_call_begin(call, SCRIPT_APPEND, keys, APPEND_KEYS, count);
+    script_call_begin(call, SCRIPT_APPEND, keys, WRITER_BATCH_KEYS, count);
     script_call_argument(call, slice_from_string(batch->token));
     script_call_argument(call, expected->last_id);
     script_call_argument(call, expected->host);

@@ -22,6 +22,7 @@
 enum {
     WRITER_BATCH_ENTRIES_MAX = 500,
     WRITER_BATCH_BYTES_MAX = 2 << 20,
+    WRITER_BATCH_KEYS = 6, /* of the append script */
     WRITER_TOKEN_SIZE = 40
 };
 /* Hashes of dead frames that are remembered, the newest: more than one replay window can hold, because
@@ -58,8 +59,9 @@ void writer_batch_add_event(struct writer_batch *batch, const struct stream_even
 /* `position` is that before the frame: its origId. */
 void writer_batch_add_frame(struct writer_batch *batch, const struct stream_dead_frame *frame,
                             struct position position);
-/* Formats the append script's call; `keys` are its five. */
+/* Formats the append script's call; `keys` are all that it names. */
 void writer_batch_format(const struct writer_batch *batch, struct script_call *call,
-                         const struct slice *keys, const struct writer_expected *expected);
+                         const struct slice keys[static WRITER_BATCH_KEYS],
+                         const struct writer_expected *expected);
 
 #endif

@@ -123,9 +123,12 @@ static void append_message(struct walk *walk, struct slice frame)
 
 static void send_pending(struct walk *walk)
 {
-    static const struct slice keys[] = {SLICE("firehose:events"), SLICE("firehose:events:meta"),
-                                        SLICE("firehose:events:ledger"), SLICE("dead"),
-                                        SLICE("frames")};
+    static const struct slice keys[WRITER_BATCH_KEYS] = {SLICE("firehose:events"),
+                                                         SLICE("firehose:events:meta"),
+                                                         SLICE("firehose:events:ledger"),
+                                                         SLICE("dead"),
+                                                         SLICE("frames"),
+                                                         SLICE(STREAM_METRICS_KEY)};
     const struct writer_expected expected = {
         .last_id = SLICE("1767225600000-1"), .host = SLICE("relay"), .epoch = 1767225600000};
     writer_batch_format(walk->pending, &walk->call, keys, &expected);

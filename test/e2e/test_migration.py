@@ -57,6 +57,15 @@ def wait_worked_off(setup, daemon, group, queued=0):
     wait_until(is_worked_off, lambda: f"{group} has it all ({setup.progress(group=group)})", 60, [daemon.process])
 
 
+def assert_balanced(daemon):
+    """Nothing of what the other producer appended is unexplained."""
+    def is_balanced():
+        ledger = daemon.api()["ledger"]
+        return ledger is not None and not any(ledger["unexplained"].values())
+
+    wait_until(is_balanced, lambda: f"the ledger balances ({daemon.api()['ledger']})", 30, [daemon.process])
+
+
 def work_beside(setup, group, **settings):
     """standpipe's workers while the other producer appends."""
     return setup.run("beside", ingest__mode="never", stream__group=group, **settings)
@@ -94,10 +103,12 @@ def test_step_by_step_nothing_is_missing_on_either_side(old, start_relay, genera
     producer.append(last // 3 + 1, last // 2, at_its_time)
     worker.work()
     wait_worked_off(old, ours, OWN_GROUP)
+    assert_balanced(ours)
     producer.save_cursor(last // 2)  # step 3: it is stopped
     assert_done(old, "cursor", "set", 0)
     assert not ours.reload(ingest__mode="auto")["wasRefused"]  # step 4
     wait_worked_off(old, ours, OWN_GROUP, last)
+    assert_balanced(ours)
     worker.work()
     assert ours.terminate() == 0
     assert generated.differences(old.ours) == []
@@ -136,6 +147,7 @@ def test_a_cursor_that_ran_ahead_of_its_stream_is_set_back(old, posts):
     assert_done(old, "cursor", "import")
     ours = old.run("imported", stream__group=OWN_GROUP)
     wait_worked_off(old, ours, OWN_GROUP, POSTS)
+    assert_balanced(ours)
     assert our_rkeys(old) == rkeys(1, 30) | rkeys(41, POSTS)
     assert ours.terminate() == 0
     assert_done(old, "cursor", "set", posts.saved_cursor() - 20)

@@ -87,6 +87,7 @@ def test_what_is_none_of_ours_is_no_event_of_any_type(setup, start_relay, folder
     api = daemon.api()
     assert api["eventCounts"] == {"#commit": 1, "#identity": 1, "#account": 0, "#sync": 1}
     assert api["eventsProcessed"] == 3
+    assert int(setup.redis.client.hget("cluster:metrics", "errors")) == 5
     assert daemon.terminate() == 0
 
 

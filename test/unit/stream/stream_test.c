@@ -222,7 +222,8 @@ static void a_batch_announces_exactly_the_arguments_that_it_carries(void **state
     const struct stream_event event = {.type = SLICE("sync"), .data = SLICE("{}"), .sequence = 10};
     const struct stream_dead_frame frame = {
         .sequence = 11, .frame = SLICE("x"), .reason = "r", .text = "t"};
-    const struct slice keys[5] = {SLICE("a"), SLICE("b"), SLICE("c"), SLICE("d"), SLICE("e")};
+    const struct slice keys[WRITER_BATCH_KEYS] = {SLICE("a"), SLICE("b"), SLICE("c"),
+                                                  SLICE("d"), SLICE("e"), SLICE("f")};
     const struct writer_expected expected = {
         .last_id = SLICE("0-0"), .host = SLICE("h"), .epoch = 5};
     assert_true(writer_batch_is_empty(batch, 9));
@@ -238,7 +239,7 @@ static void a_batch_announces_exactly_the_arguments_that_it_carries(void **state
     assert_int_equal(redisReaderFeed(reader, call.command.data, call.command.size), REDIS_OK);
     assert_int_equal(redisReaderGetReply(reader, &reply), REDIS_OK);
     assert_non_null(reply);
-    assert_int_equal(reply_count(reply), 3 + 5 + 13 + 5 + 7);
+    assert_int_equal(reply_count(reply), 3 + WRITER_BATCH_KEYS + 13 + 5 + 7);
     assert_int_equal(reader->pos, call.command.size); /* nothing is left over */
     freeReplyObject(reply);
     redisReaderFree(reader);
