@@ -132,20 +132,23 @@ static void on_writer_state(void *owner, struct writer *writer, const struct err
 
 /* --- groups: what goes in one transaction --- */
 
-static unsigned idle_count(const struct sink *sink)
+/* How many are idle, and where the first of them is. */
+static unsigned find_idle(const struct sink *sink, unsigned *place)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < sink->writer_count; i++) {
-        count += sink->writers[i] != NULL && writer_is_idle(sink->writers[i]) ? 1 : 0;
+    for (unsigned i = sink->writer_count; i-- > 0;) {
+        if (sink->writers[i] != NULL && writer_is_idle(sink->writers[i])) {
+            *place = i;
+            count++;
+        }
     }
     return count;
 }
 
 /* A fair share of what waits, so that the other idle connections have something to do as well; what is less than a
  * large transaction is not worth dividing. */
-static size_t share_of(const struct sink *sink)
+static size_t share_of(const struct sink *sink, unsigned idle)
 {
-    unsigned idle = idle_count(sink);
     ASSERT(idle > 0);
     size_t share = part_queues_entries(&sink->waiting) / idle;
     size_t least = sink->batch_entries / LARGE_PART;
@@ -168,10 +171,10 @@ static bool take_lane(struct sink *sink, unsigned lane, struct part_group *group
 }
 
 /* Lane by lane, the oldest first, those that can be had. False where there is none. */
-static bool take_group(struct sink *sink, struct part_group *group)
+static bool take_group(struct sink *sink, unsigned idle, struct part_group *group)
 {
     struct part_queues *waiting = &sink->waiting;
-    size_t share = share_of(sink);
+    size_t share = share_of(sink, idle);
     uint32_t tried = 0;
     part_group_init(group);
     struct sink_batch *alone = part_queue_take(&waiting->alone);
@@ -223,17 +226,6 @@ static uint64_t wait_left_us(struct sink *sink)
     return age < sink->batch_age_us ? sink->batch_age_us - age : 0;
 }
 
-/* Its place; the count where none is idle. */
-static unsigned idle_writer(const struct sink *sink)
-{
-    unsigned i = 0;
-    while (i < sink->writer_count &&
-           (sink->writers[i] == NULL || !writer_is_idle(sink->writers[i]))) {
-        i++;
-    }
-    return i;
-}
-
 static void dispatch(struct sink *sink);
 
 static void on_age(uv_timer_t *timer)
@@ -260,12 +252,13 @@ static bool is_gathering(struct sink *sink)
 static void dispatch(struct sink *sink)
 {
     while (!sink->is_closing && !part_queues_are_empty(&sink->waiting)) {
-        unsigned place = idle_writer(sink);
+        unsigned place = 0;
+        unsigned idle = find_idle(sink, &place);
         struct part_group group;
-        if (place == sink->writer_count || is_gathering(sink)) {
+        if (idle == 0 || is_gathering(sink)) {
             break;
         }
-        if (!take_group(sink, &group)) {
+        if (!take_group(sink, idle, &group)) {
             look_again(sink, LANE_PATIENCE_US); /* or a lane is free before that */
             break;
         }
