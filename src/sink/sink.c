@@ -17,8 +17,7 @@
 enum {
     US_PER_MS = 1000,
     LAST_HANDLES = 3, /* two timers and the membership */
-    /* A lane that somebody has for longer is one of a transaction that is held up: it is done without. */
-    LANE_PATIENCE_US = 1000000,
+    LANE_PATIENCE_MS = 1000,
     /* A transaction of this part of what one may hold says that many events come: its fixed price is worth sharing. */
     LARGE_PART = 8
 };
@@ -29,6 +28,8 @@ struct sink {
     size_t batch_bytes;
     size_t batch_entries;
     uint64_t batch_age_us;
+    /* A lane that somebody has for longer is one of a transaction that is held up: it is done without. */
+    uint64_t lane_patience_us;
     char *object; /* the log's */
     enum sink_state state;
     struct error why;   /* of the state */
@@ -167,7 +168,7 @@ static bool take_lane(struct sink *sink, unsigned lane, struct part_group *group
         group->lanes |= UINT32_C(1) << lane;
         return true;
     }
-    return age_us(part_queue_first(&sink->waiting.lanes[lane])) >= LANE_PATIENCE_US;
+    return age_us(part_queue_first(&sink->waiting.lanes[lane])) >= sink->lane_patience_us;
 }
 
 /* Lane by lane, the oldest first, those that can be had. False where there is none. */
@@ -259,7 +260,7 @@ static void dispatch(struct sink *sink)
             break;
         }
         if (!take_group(sink, idle, &group)) {
-            look_again(sink, LANE_PATIENCE_US); /* or a lane is free before that */
+            look_again(sink, sink->lane_patience_us); /* or a lane is free before that */
             break;
         }
         sink->held[place] = group.lanes;
@@ -478,6 +479,8 @@ struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *option
     sink->batch_bytes = options->batch_bytes;
     sink->batch_entries = options->batch_entries;
     sink->batch_age_us = options->batch_age_ms * US_PER_MS;
+    sink->lane_patience_us =
+        (options->lane_patience_ms != 0 ? options->lane_patience_ms : LANE_PATIENCE_MS) * US_PER_MS;
     sink->plan = table_plan_create(options->tables);
     sink->state = SINK_CONNECTING;
     open_lanes(sink, loop, options->lanes);

@@ -22,8 +22,8 @@ enum {
 
 static const int64_t start_us = INT64_C(1767225600) * 1000000; /* 2026-01-01 */
 static uv_loop_t loop;
-static struct sink *sink;
-static bool is_closed;
+static struct sink *sink; /* NULL once it is closed */
+static struct sink *beside;
 static enum sink_state last_state;
 static unsigned out;
 static struct arena arena;
@@ -55,16 +55,18 @@ void harness_forget(void)
 
 static void on_state(void *owner, enum sink_state state, const struct error *error)
 {
-    (void)owner;
     (void)error;
-    last_state = state;
+    if (owner == &sink) {
+        last_state = state;
+    }
 }
 
 static void on_closed(void *owner)
 {
-    (void)owner;
-    is_closed = true;
+    *(struct sink **)owner = NULL;
 }
+
+static const struct sink_callbacks callbacks = {.on_state = on_state, .on_closed = on_closed};
 
 struct sink_options harness_options(unsigned connections, bool prepared)
 {
@@ -83,12 +85,15 @@ struct sink_options harness_options(unsigned connections, bool prepared)
 
 void harness_open_with(const struct sink_options *options)
 {
-    static const struct sink_callbacks callbacks = {.on_state = on_state, .on_closed = on_closed};
     assert_int_equal(uv_loop_init(&loop), 0);
-    is_closed = false;
     out = 0;
     last_state = SINK_CONNECTING;
-    sink = sink_open(&loop, options, &callbacks, NULL);
+    sink = sink_open(&loop, options, &callbacks, &sink);
+}
+
+void harness_open_beside(const struct sink_options *options)
+{
+    beside = sink_open(&loop, options, &callbacks, &beside);
 }
 
 void harness_open(unsigned connections, bool prepared)
@@ -106,10 +111,13 @@ void harness_begin_close(uint64_t drain_ms)
 
 void harness_close(void)
 {
-    if (!is_closed) { /* by a test that has begun to: it is freed then */
+    if (sink != NULL) { /* by a test that has begun to close it */
         sink_close(sink, 1000);
     }
-    while (!is_closed) {
+    if (beside != NULL) {
+        sink_close(beside, 1000);
+    }
+    while (sink != NULL || beside != NULL) {
         harness_turn();
     }
     (void)uv_run(&loop, UV_RUN_DEFAULT);
@@ -277,12 +285,22 @@ void harness_sync(struct harness_batch *batch, uint64_t epoch, int64_t seq, cons
     buffer_deinit(&data);
 }
 
-void harness_submit(struct harness_batch *batch)
+static void submit_to(struct sink *one, struct harness_batch *batch)
 {
     batch->done = 0;
     out++;
-    sink_submit(sink, &batch->batch);
+    sink_submit(one, &batch->batch);
     assert_int_equal(batch->done, 0);
+}
+
+void harness_submit(struct harness_batch *batch)
+{
+    submit_to(sink, batch);
+}
+
+void harness_submit_beside(struct harness_batch *batch)
+{
+    submit_to(beside, batch);
 }
 
 void harness_wait(void)

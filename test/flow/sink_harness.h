@@ -28,6 +28,8 @@ void harness_forget(void);
 struct sink_options harness_options(unsigned connections, bool prepared);
 void harness_open(unsigned connections, bool prepared);
 void harness_open_with(const struct sink_options *options);
+/* A second sink on the same loop; harness_close() is for both. */
+void harness_open_beside(const struct sink_options *options);
 /* Begins to close; batches end while the loop is run. */
 void harness_begin_close(uint64_t drain_ms);
 /* Waits for the end of closing. */
@@ -49,6 +51,7 @@ void harness_identity(struct harness_batch *batch, uint64_t epoch, int64_t seq, 
 void harness_sync(struct harness_batch *batch, uint64_t epoch, int64_t seq, const char *did,
                   int64_t rev_second);
 void harness_submit(struct harness_batch *batch);
+void harness_submit_beside(struct harness_batch *batch);
 /* Runs the loop until all submitted batches are done; a deadline fails the test. */
 void harness_wait(void);
 void harness_run(struct harness_batch *batch);
