@@ -215,6 +215,13 @@ static bool is_large_out(const struct sink *sink)
     return false;
 }
 
+/* What is left of `limit_us` to the oldest of the parts that wait for a lane. */
+static uint64_t left_to_oldest_us(const struct part_queues *waiting, uint64_t limit_us)
+{
+    uint64_t age = age_us(part_queue_first(&waiting->lanes[part_queues_oldest(waiting, 0)]));
+    return age < limit_us ? limit_us - age : 0;
+}
+
 /* How much longer the first of the waiting parts may wait for others; 0: it is to go. Beside a large transaction it
  * costs the server less to join the next than to have one of its own, and the end of that one is near. */
 static uint64_t wait_left_us(struct sink *sink)
@@ -223,8 +230,7 @@ static uint64_t wait_left_us(struct sink *sink)
     if (part_queue_first(&waiting->alone) != NULL || is_much(sink) || !is_large_out(sink)) {
         return 0;
     }
-    uint64_t age = age_us(part_queue_first(&waiting->lanes[part_queues_oldest(waiting, 0)]));
-    return age < sink->batch_age_us ? sink->batch_age_us - age : 0;
+    return left_to_oldest_us(waiting, sink->batch_age_us);
 }
 
 static void dispatch(struct sink *sink);
@@ -260,7 +266,8 @@ static void dispatch(struct sink *sink)
             break;
         }
         if (!take_group(sink, idle, &group)) {
-            look_again(sink, sink->lane_patience_us); /* or a lane is free before that */
+            /* Or a lane is free before that. */
+            look_again(sink, left_to_oldest_us(&sink->waiting, sink->lane_patience_us));
             break;
         }
         sink->held[place] = group.lanes;

@@ -18,6 +18,7 @@
 enum {
     NEVER_MS = 600000,
     PATIENCE_US = 1000000,
+    LAST_MS = 20, /* of a long wait */
     DEADLINE_MS = 30000,
     COUNT = 8, /* records of a batch */
     DID_SIZE = 33
@@ -77,6 +78,7 @@ static void let_go(void)
 static int over(void **state)
 {
     (void)state;
+    clock_test_thaw();
     if (other != NULL) {
         let_go();
     }
@@ -137,6 +139,7 @@ static struct harness_batch *submit_held(void)
     return batch;
 }
 
+/* By the machine's time, also where that of the program stands still. */
 static void wait_done(const struct harness_batch *batch)
 {
     uint64_t deadline_ns = uv_hrtime() + (uint64_t)DEADLINE_MS * 1000000;
@@ -216,6 +219,32 @@ static void a_part_goes_without_the_lane_of_a_transaction_that_is_held_up(void *
     assert_string_equal(sink_postgres_query(RECORDS), "24");
 }
 
+/* Else each that comes would put off those before it. */
+static void the_oldest_part_waits_no_longer_because_others_come(void **state)
+{
+    (void)state;
+    open_one(NEVER_MS);
+    struct harness_batch *held = submit_held();
+    run_beside();
+    struct harness_batch *second = commits(same, 200);
+    struct harness_batch *third = commits(same, 300);
+    clock_test_freeze(clock_wall_us());
+    harness_submit(second);
+    clock_test_advance_ms(NEVER_MS - LAST_MS);
+    harness_submit(third);
+    clock_test_advance_ms(LAST_MS);
+    wait_done(second);
+    wait_done(third); /* it is of the same group */
+    clock_test_thaw();
+    assert_int_equal(held->done, 0);
+    let_go();
+    wait_done(held);
+    assert_written_once(held);
+    assert_written_once(second);
+    assert_written_once(third);
+    assert_string_equal(sink_postgres_query(RECORDS), "32");
+}
+
 static void a_sink_waits_for_the_lane_of_another_until_that_has_committed(void **state)
 {
     (void)state;
@@ -243,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_part_waits_for_its_lane_and_not_in_postgres),
         TEST(a_part_goes_without_the_lane_of_a_transaction_that_is_held_up),
+        TEST(the_oldest_part_waits_no_longer_because_others_come),
         TEST(a_sink_waits_for_the_lane_of_another_until_that_has_committed),
     };
     return cmocka_run_group_tests(tests, start, stop);
