@@ -262,6 +262,14 @@ const struct metric metrics_table[] = {
     {COUNTER("standpipe_forgotten_tombstones_total"), .unit = "tombstones",
      .help = "Deletes that are no longer remembered: nothing that they guard against can come.",
      AT(sink.forgotten)},
+    {COUNTER("standpipe_lane_wait_seconds_total"), .unit = "seconds",
+     .help =
+         "Time in which a worker had an idle connection, and other transactions of this process "
+         "had the lanes of all that waited; added up over workers.",
+     .value = VALUE_MICROSECONDS, AT(sink.lane_wait_us)},
+    {COUNTER("standpipe_lane_bypasses_total"), .unit = "parts",
+     .help = "Parts of batches that went without their lane, which was taken for over a second.",
+     AT(sink.lane_bypasses)},
     {COUNTER("standpipe_postgres_errors_total"), .unit = "errors",
      .help = "Errors of PostgreSQL, by the class of their SQLSTATE; none: it did not answer.",
      AT(sink.errors), .by = &by_sqlstate},

@@ -77,9 +77,11 @@ unsigned snapshot_sqlstate_class(const char *sqlstate);
 struct snapshot_sink {
     uint64_t committed_entries[EVENT_TYPE_COUNT];
     uint64_t claimed, trimmed, trimmed_unread, dead_entries;
-    uint64_t forgotten; /* tombstones */
-    uint64_t late;      /* batches that were not acknowledged since the group was set back */
-    uint64_t rewinds;   /* of the group, because PostgreSQL went back in time */
+    uint64_t forgotten;     /* tombstones */
+    uint64_t late;          /* batches that were not acknowledged since the group was set back */
+    uint64_t rewinds;       /* of the group, because PostgreSQL went back in time */
+    uint64_t lane_wait_us;  /* connections idle for want of a lane; of all workers */
+    uint64_t lane_bypasses; /* parts of batches that went without their lane */
     uint64_t errors[SQLSTATE_CLASS_COUNT];
     struct histogram_totals batch_rows;      /* histogram_scale_rows */
     struct histogram_totals batch_us;        /* from read to commit; histogram_scale_short */

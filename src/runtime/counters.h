@@ -31,6 +31,8 @@ enum counter {
     COUNTER_FORGOTTEN, /* tombstones */
     COUNTER_LATE,      /* batches that were not acknowledged since the group was set back */
     COUNTER_DELETED,   /* entries that were gone before anyone saw them */
+    COUNTER_LANE_WAIT_US,
+    COUNTER_LANE_BYPASSES, /* parts of batches */
     COUNTER_COUNT
 };
 

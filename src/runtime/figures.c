@@ -225,6 +225,8 @@ static void fill_sink(const struct console_sources *sources, struct metrics_snap
     sink->claimed = total(sources, COUNTER_CLAIMED);
     sink->trimmed = total(sources, COUNTER_TRIMMED);
     sink->forgotten = total(sources, COUNTER_FORGOTTEN);
+    sink->lane_wait_us = total(sources, COUNTER_LANE_WAIT_US);
+    sink->lane_bypasses = total(sources, COUNTER_LANE_BYPASSES);
     sink->late = total(sources, COUNTER_LATE);
     sink->rewinds = total(sources, COUNTER_REWINDS);
     sink->dead_entries = total(sources, COUNTER_DEAD_ENTRIES);

@@ -317,6 +317,18 @@ static void sink_on_forgotten(void *owner, uint64_t tombstones)
     counters_add(&worker->stats->counters, COUNTER_FORGOTTEN, tombstones);
 }
 
+static void sink_on_lane_wait(void *owner, uint64_t waited_us)
+{
+    struct worker *worker = owner;
+    counters_add(&worker->stats->counters, COUNTER_LANE_WAIT_US, waited_us);
+}
+
+static void sink_on_lane_bypass(void *owner, unsigned parts)
+{
+    struct worker *worker = owner;
+    counters_add(&worker->stats->counters, COUNTER_LANE_BYPASSES, parts);
+}
+
 /* ---- opening -------------------------------------------------------------------------------- */
 
 static void open_sink(struct worker *worker, const struct worker_options *options)
@@ -326,6 +338,8 @@ static void open_sink(struct worker *worker, const struct worker_options *option
         .on_rows = sink_on_rows,
         .on_error = sink_on_error,
         .on_forgotten = sink_on_forgotten,
+        .on_lane_wait = sink_on_lane_wait,
+        .on_lane_bypass = sink_on_lane_bypass,
         .on_closed = sink_on_closed,
     };
     const struct config_postgres *postgres = &options->config->postgres;

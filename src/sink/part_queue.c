@@ -82,18 +82,21 @@ void part_group_init(struct part_group *group)
     list_init(&group->parts);
 }
 
-void part_group_take(struct part_group *group, struct part_queue *queue, size_t bytes_limit,
-                     size_t entries_limit)
+unsigned part_group_take(struct part_group *group, struct part_queue *queue, size_t bytes_limit,
+                         size_t entries_limit)
 {
+    unsigned count = 0;
     for (const struct sink_batch *first; (first = part_queue_first(queue)) != NULL;) {
         bool is_full = group->bytes + first->bytes > bytes_limit ||
                        group->entries + first->count > entries_limit;
         if (is_full && !list_is_empty(&group->parts)) {
-            return;
+            break;
         }
         struct sink_batch *taken = part_queue_take(queue);
         group->bytes += taken->bytes;
         group->entries += taken->count;
         list_append(&group->parts, &taken->node);
+        count++;
     }
+    return count;
 }

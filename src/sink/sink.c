@@ -30,7 +30,8 @@ struct sink {
     uint64_t batch_age_us;
     /* A lane that somebody has for longer is one of a transaction that is held up: it is done without. */
     uint64_t lane_patience_us;
-    char *object; /* the log's */
+    uint64_t lane_wait_since_us; /* 0: no connection is idle for want of a lane */
+    char *object;                /* the log's */
     enum sink_state state;
     struct error why;   /* of the state */
     bool is_told_ready; /* the last thing that the log has heard */
@@ -161,14 +162,19 @@ static uint64_t age_us(const struct sink_batch *batch)
     return clock_monotonic_us() - batch->submitted_us;
 }
 
-/* True also where it is done without. */
-static bool take_lane(struct sink *sink, unsigned lane, struct part_group *group)
+/* Nothing where somebody has it, unless for too long. */
+static void take_lane(struct sink *sink, unsigned lane, struct part_group *group)
 {
-    if (lanes_take(sink->member, lane)) {
-        group->lanes |= UINT32_C(1) << lane;
-        return true;
+    struct part_queue *queue = &sink->waiting.lanes[lane];
+    bool has_lane = lanes_take(sink->member, lane);
+    if (!has_lane && age_us(part_queue_first(queue)) < sink->lane_patience_us) {
+        return;
     }
-    return age_us(part_queue_first(&sink->waiting.lanes[lane])) >= sink->lane_patience_us;
+    group->lanes |= has_lane ? UINT32_C(1) << lane : 0;
+    unsigned taken = part_group_take(group, queue, sink->batch_bytes, sink->batch_entries);
+    if (!has_lane && sink->callbacks.on_lane_bypass != NULL) {
+        sink->callbacks.on_lane_bypass(sink->owner, taken);
+    }
 }
 
 /* Lane by lane, the oldest first, those that can be had. False where there is none. */
@@ -189,9 +195,7 @@ static bool take_group(struct sink *sink, unsigned idle, struct part_group *grou
             break;
         }
         tried |= UINT32_C(1) << lane;
-        if (take_lane(sink, lane, group)) {
-            part_group_take(group, &waiting->lanes[lane], sink->batch_bytes, sink->batch_entries);
-        }
+        take_lane(sink, lane, group);
     }
     return !list_is_empty(&group->parts);
 }
@@ -256,8 +260,19 @@ static bool is_gathering(struct sink *sink)
     return left_us > 0;
 }
 
+/* Told with each look, so that a long wait is seen while it lasts. */
+static void end_lane_wait(struct sink *sink)
+{
+    uint64_t since_us = sink->lane_wait_since_us;
+    sink->lane_wait_since_us = 0;
+    if (since_us != 0 && sink->callbacks.on_lane_wait != NULL) {
+        sink->callbacks.on_lane_wait(sink->owner, clock_monotonic_us() - since_us);
+    }
+}
+
 static void dispatch(struct sink *sink)
 {
+    end_lane_wait(sink);
     while (!sink->is_closing && !part_queues_are_empty(&sink->waiting)) {
         unsigned place = 0;
         unsigned idle = find_idle(sink, &place);
@@ -266,6 +281,7 @@ static void dispatch(struct sink *sink)
             break;
         }
         if (!take_group(sink, idle, &group)) {
+            sink->lane_wait_since_us = clock_monotonic_us();
             /* Or a lane is free before that. */
             look_again(sink, left_to_oldest_us(&sink->waiting, sink->lane_patience_us));
             break;
@@ -431,6 +447,7 @@ void sink_close(struct sink *sink, uint64_t drain_ms)
         return;
     }
     sink->is_closing = true;
+    end_lane_wait(sink);
     fail_waiting(sink);
     if (sink->purger != NULL) {
         purger_close(sink->purger);

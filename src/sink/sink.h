@@ -112,6 +112,10 @@ struct sink_callbacks {
     void (*on_error)(void *owner, const char *sqlstate);
     /* So many tombstones were forgotten. May be NULL. */
     void (*on_forgotten)(void *owner, uint64_t tombstones);
+    /* For so long a connection was idle and none of the waiting parts had its lane. May be NULL. */
+    void (*on_lane_wait)(void *owner, uint64_t waited_us);
+    /* So many parts go without their lane, which others have had for too long. May be NULL. */
+    void (*on_lane_bypass)(void *owner, unsigned parts);
     void (*on_closed)(void *owner);
 };
 

@@ -24,6 +24,7 @@ static const int64_t start_us = INT64_C(1767225600) * 1000000; /* 2026-01-01 */
 static uv_loop_t loop;
 static struct sink *sink; /* NULL once it is closed */
 static struct sink *beside;
+static struct harness_lanes lanes; /* of both */
 static enum sink_state last_state;
 static unsigned out;
 static struct arena arena;
@@ -66,7 +67,22 @@ static void on_closed(void *owner)
     *(struct sink **)owner = NULL;
 }
 
-static const struct sink_callbacks callbacks = {.on_state = on_state, .on_closed = on_closed};
+static void on_lane_wait(void *owner, uint64_t waited_us)
+{
+    (void)owner;
+    lanes.waited_us += waited_us;
+}
+
+static void on_lane_bypass(void *owner, unsigned parts)
+{
+    (void)owner;
+    lanes.bypasses += parts;
+}
+
+static const struct sink_callbacks callbacks = {.on_state = on_state,
+                                                .on_lane_wait = on_lane_wait,
+                                                .on_lane_bypass = on_lane_bypass,
+                                                .on_closed = on_closed};
 
 struct sink_options harness_options(unsigned connections, bool prepared)
 {
@@ -87,6 +103,7 @@ void harness_open_with(const struct sink_options *options)
 {
     assert_int_equal(uv_loop_init(&loop), 0);
     out = 0;
+    lanes = (struct harness_lanes){0};
     last_state = SINK_CONNECTING;
     sink = sink_open(&loop, options, &callbacks, &sink);
 }
@@ -163,6 +180,11 @@ static void on_done(struct sink_batch *batch, const struct sink_outcome *outcome
     mine->done++;
     mine->failed += error != NULL;
     out--;
+}
+
+struct harness_lanes harness_lanes(void)
+{
+    return lanes;
 }
 
 struct harness_batch *harness_batch(void)

@@ -20,6 +20,13 @@ struct harness_batch {
     int failed;
 };
 
+/* What the sinks have told since harness_open(). */
+struct harness_lanes {
+    uint64_t waited_us;
+    unsigned bypasses;
+};
+struct harness_lanes harness_lanes(void);
+
 /* Drops and makes the schema anew. */
 void harness_reset(void);
 /* Forgets the batches so far, none of which may be out. */

@@ -167,6 +167,13 @@ static void run_beside(void)
     assert_written_once(batch);
 }
 
+/* A connection was idle for want of a lane, and so many parts did without. */
+static void assert_waited(unsigned bypasses)
+{
+    assert_true(harness_lanes().waited_us > 0);
+    assert_int_equal(harness_lanes().bypasses, bypasses);
+}
+
 static void stay_in_the_sink(const struct harness_batch *batch)
 {
     for (int i = 0; i < 20; i++) { /* a connection is free all the time */
@@ -195,6 +202,7 @@ static void a_part_waits_for_its_lane_and_not_in_postgres(void **state)
     assert_written_once(held);
     assert_written_once(second);
     assert_written_once(third);
+    assert_waited(0);
     assert_string_equal(sink_postgres_query(RECORDS), "32");
 }
 
@@ -210,6 +218,7 @@ static void a_part_goes_without_the_lane_of_a_transaction_that_is_held_up(void *
     wait_done(second);
     assert_true(clock_monotonic_us() - since_us >= PATIENCE_US);
     assert_int_equal(held->done, 0);
+    assert_waited(1);
     assert_string_equal(sink_postgres_query(RECORDS), "16");
     assert_string_equal(sink_postgres_query(BLOCKED), "1");
     let_go();
@@ -237,6 +246,8 @@ static void the_oldest_part_waits_no_longer_because_others_come(void **state)
     wait_done(third); /* it is of the same group */
     clock_test_thaw();
     assert_int_equal(held->done, 0);
+    assert_waited(2);
+    assert_int_equal(harness_lanes().waited_us, (uint64_t)NEVER_MS * 1000);
     let_go();
     wait_done(held);
     assert_written_once(held);
@@ -262,6 +273,7 @@ static void a_sink_waits_for_the_lane_of_another_until_that_has_committed(void *
     assert_written_once(before);
     assert_written_once(held);
     assert_written_once(second);
+    assert_waited(0);
     assert_string_equal(sink_postgres_query(RECORDS), "24");
 }
 

@@ -117,6 +117,8 @@ static void every_figure_stands_under_its_name_in_base_units(void **state)
     expect_line(&page, "standpipe_committed_entries_total{type=\"commit\"} 77");
     expect_line(&page, "standpipe_rows_total{table=\"records\",outcome=\"unchanged\"} 2");
     expect_line(&page, "standpipe_rows_total{table=\"od\\\"d\\\\\\n\",outcome=\"dead\"} 8");
+    expect_line(&page, "standpipe_lane_wait_seconds_total 2.75");
+    expect_line(&page, "standpipe_lane_bypasses_total 11");
     expect_line(&page, "standpipe_postgres_errors_total{class=\"23\"} 9");
     expect_line(&page, "standpipe_last_commit_timestamp_seconds 1767225599.999999");
     expect_line(&page, "standpipe_worker_loop_lag_seconds{worker=\"2\"} 0.001002");

@@ -97,6 +97,8 @@ static void fill_sink(void)
     histogram_collect(&sink->event_commit_us, &times);
     sink->committed_entries[EVENT_COMMIT] = 77;
     sink->errors[snapshot_sqlstate_class("23502")] = 9;
+    sink->lane_wait_us = 2750000;
+    sink->lane_bypasses = 11;
     sink->last_commit_us = NOW_US - 1;
     sink->event_lag_us = 812345;
     sink->table_count = 2;
