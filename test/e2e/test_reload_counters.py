@@ -6,6 +6,8 @@ from harness.waiting import wait_until
 PAUSED = "standpipe_relay_paused_seconds_total"
 EMPTY = 'standpipe_decode_errors_total{reason="empty"}'
 RECONNECTS = "standpipe_relay_reconnects_total"
+LANE_WAIT = "standpipe_lane_wait_seconds_total"
+BYPASSES = "standpipe_lane_bypasses_total"
 
 
 class Counters:
@@ -74,6 +76,31 @@ def test_no_counter_goes_back_when_the_ingester_is_made_anew(setup, start_relay,
     counters.reload(ingest__mode="never")  # what was counted stays where nothing is read any more
     assert shown_ops(daemon) >= before
     assert counters.before[EMPTY] > 1 and counters.before[PAUSED] > 0.5
+    assert daemon.terminate() == 0
+
+
+def test_waiting_for_lanes_is_counted_and_goes_on(setup, start_relay, generated):
+    """All transactions hang; there are more connections than lanes and more batches than both, so that some wait for lanes
+    and go without. The reload makes the workers anew."""
+    setup.relay = start_relay(generated.frames, "--rate", 300)
+    assert setup.command("migrate").returncode == 0
+    daemon = setup.run_from_file(
+        relay__cursor="oldest", workers__threads=1, workers__pipelines=64, postgres__connections=20, shutdown__timeout_ms=4000
+    ).wait_ready()
+    counters = Counters(daemon)
+    with setup.database.connect() as other:
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE repos IN ACCESS EXCLUSIVE MODE")
+        wait_until(
+            lambda: counters.look() and counters.before[LANE_WAIT] > 0 and counters.before[BYPASSES] > 0,
+            lambda: f"parts without their lanes ({counters.before[LANE_WAIT]}, {counters.before[BYPASSES]})",
+            60,
+            [daemon.process],
+        )
+        counters.reload(postgres__batch_bytes="1 MiB")
+        other.execute("ROLLBACK")
+    setup.wait_drained(generated.last_sequence)
+    assert counters.look() and counters.fallen == []
     assert daemon.terminate() == 0
 
 
