@@ -20,19 +20,20 @@ without_c() {
 }
 
 test_all() {
-    local what=all folder="$ROOT/build/test" options=(-DSTANDPIPE_SANITIZE=OFF) status=0 ran=() skipped=() argument
+    local what=all folder="$ROOT/build/test" options=(-DSTANDPIPE_SANITIZE=OFF) packages=(build run test) status=0 ran=() skipped=() argument
     for argument in "$@"; do
         case $argument in
         unit | flow | e2e | all) what=$argument ;;
         --sanitize)
-            folder="$ROOT/build/sanitize" options=(-DSTANDPIPE_SANITIZE=ON)
+            folder="$ROOT/build/sanitize" options=(-DSTANDPIPE_SANITIZE=ON) packages+=(fuzz)
+            [ -d "$folder" ] || options+=(-DCMAKE_C_COMPILER=clang) # it looks for more than gcc does
             mapfile -t skipped < <(without_c)
             ;;
         --threads) folder="$ROOT/build/threads" options=(-DSTANDPIPE_TSAN=ON) ;;
         *) DIE_STATUS=2 die "test: $argument: expected unit, flow, e2e, all, --sanitize or --threads" ;;
         esac
     done
-    install_packages build run test
+    install_packages "${packages[@]}"
     configure RelWithDebInfo "$folder" "${options[@]}" -DSTANDPIPE_TESTS=ON
     build "$folder"
     case $what in

@@ -27,7 +27,8 @@ static bool fail(struct json_scan *scan, const char *problem)
 
 struct json_scan json_scan_over(struct slice text, struct arena *arena)
 {
-    return (struct json_scan){.next = text.data, .end = text.data + text.size, .arena = arena};
+    const char *end = text.size > 0 ? text.data + text.size : text.data; /* NULL takes no offset */
+    return (struct json_scan){.next = text.data, .end = end, .arena = arena};
 }
 
 char json_scan_peek(struct json_scan *scan)

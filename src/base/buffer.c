@@ -44,7 +44,7 @@ char *buffer_reserve(struct buffer *buffer, size_t size)
         buffer->data = memory_resize(buffer->data, capacity);
         buffer->capacity = capacity;
     }
-    return buffer->data + buffer->size;
+    return buffer->size > 0 ? buffer->data + buffer->size : buffer->data;
 }
 
 void buffer_append(struct buffer *buffer, const void *data, size_t size)

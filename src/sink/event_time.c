@@ -120,10 +120,10 @@ static int64_t read_offset(struct reader *reader)
 
 int64_t event_time_parse(struct slice text)
 {
-    struct reader reader = {.at = text.data, .end = text.data + text.size};
     if (text.size == 0) {
         return TIME_UNKNOWN;
     }
+    struct reader reader = {.at = text.data, .end = text.data + text.size};
     int64_t seconds = read_date(&reader);
     read_one_of(&reader, "Tt");
     seconds += read_clock(&reader);

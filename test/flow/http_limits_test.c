@@ -14,7 +14,7 @@
 #include "flow/http_harness.h"
 
 /* They keep the books of memory in place of the C library. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef STANDPIPE_SANITIZED
 size_t __sanitizer_get_current_allocated_bytes(void); /* its header is clang's alone */
 
 static size_t allocated_bytes(void)

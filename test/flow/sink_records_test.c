@@ -111,8 +111,8 @@ static void add_same_rev(struct harness_batch *batch, int step)
 {
     static const char *const ops[] = {
         "{\"action\":\"create\",\"path\":\"app.test.thing/k\",\"cid\":\"a\",\"record\":{\"n\":1}}",
-        "{\"action\":\"delete\",\"path\":\"app.test.thing/k\"},{\"action\":\"create\",\"path\":"
-        "\"app.test.thing/k\",\"cid\":\"b\",\"record\":{\"n\":2}}",
+        ("{\"action\":\"delete\",\"path\":\"app.test.thing/k\"},{\"action\":\"create\",\"path\":"
+         "\"app.test.thing/k\",\"cid\":\"b\",\"record\":{\"n\":2}}"),
         "{\"action\":\"delete\",\"path\":\"app.test.thing/k\"}"};
     static const int64_t sequences[] = {5, 4, 6};
     harness_ops(batch, 1000, sequences[step], DID, 10, ops[step]);

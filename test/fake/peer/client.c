@@ -6,7 +6,7 @@
 #include "base/panic.h"
 
 enum {
-    DEADLINE_MS = 20000,
+    DEADLINE_MS = 60000,
     PATIENCE_MS = 15000,
     MESSAGE_MAX = 1024 * 1024
 };
@@ -59,7 +59,7 @@ static const struct websocket_callbacks callbacks = {
 static void on_deadline(uv_timer_t *timer)
 {
     (void)timer;
-    PANIC("the connection did not end within 20 seconds");
+    PANIC("the connection did not end within a minute");
 }
 
 void client_init(struct client *client, uint16_t port)

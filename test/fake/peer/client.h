@@ -42,7 +42,7 @@ struct client {
 void client_init(struct client *client, uint16_t port);
 /* As client_init(), with wss and a host name. */
 void client_init_tls(struct client *client, const char *host, uint16_t port);
-/* Connects and runs until all is closed; fails the test after 20 seconds. */
+/* Connects and runs until all is closed; fails the test after a minute. */
 void client_run(struct client *client);
 void client_deinit(struct client *client);
 
