@@ -55,8 +55,8 @@ bool rebuild_load(struct rebuild *rebuild, struct buffer *first, struct buffer *
 {
     PGresult *result =
         sql_client_query(&rebuild->client,
-                         "SELECT coalesce(rebuild->>'first', ''), coalesce(rebuild->>'second', '')"
-                         " FROM standpipe_tables WHERE name = $1",
+                         "SELECT coalesce(rebuild->>'first', ''), coalesce(rebuild->>'second', ''),"
+                         " rebuild->>'first' IS NOT NULL FROM standpipe_tables WHERE name = $1",
                          (const char *[]){rebuild->name, NULL}, error);
     if (result == NULL) {
         return false;
@@ -65,6 +65,7 @@ bool rebuild_load(struct rebuild *rebuild, struct buffer *first, struct buffer *
     if (is_known) {
         take_text(first, result, 0);
         take_text(second, result, 1);
+        rebuild->is_resumed = *PQgetvalue(result, 0, 2) == 't';
     } else {
         error_set(error, ERROR_REFUSED,
                   "%s: PostgreSQL has no such table of ours: run `standpipe migrate`",

@@ -30,6 +30,7 @@ struct rebuild {
     struct table_rows *rows;
     struct arena arena;
     const char *name;      /* of what is rebuilt now, as in standpipe_tables */
+    bool is_resumed;       /* an earlier run of it was stopped, and noted how far it was */
     uint64_t done, total;  /* records, or keys of counts */
     uint64_t made;         /* rows, or counts that were wrong */
     uint64_t gone;         /* rows whose record is no more */
@@ -51,7 +52,8 @@ bool rebuild_do(struct rebuild *rebuild, const char *sql, const char *const *val
 /* The number that it says; 0 where it says nothing. */
 bool rebuild_ask_number(struct rebuild *rebuild, const char *sql, const char *const *values,
                         uint64_t *number, struct error *error) __attribute__((warn_unused_result));
-/* Where an earlier run stopped, out of standpipe_tables: up to two texts, empty where there was none. */
+/* Where an earlier run stopped, out of standpipe_tables: up to two texts, empty where there was none. Empty texts are keys
+ * too, so `is_resumed` says whether there was one. */
 bool rebuild_load(struct rebuild *rebuild, struct buffer *first, struct buffer *second,
                   struct error *error) __attribute__((warn_unused_result));
 /* Within the chunk's transaction. */

@@ -65,15 +65,26 @@ static void append_keys(const struct counting *counting, struct buffer *sql,
     buffer_append_string(sql, " UNION ");
 }
 
-/* Keys that come later are counted from nothing by whoever adds them. */
-static bool list_keys(struct counting *counting, struct error *error)
+/* Only those behind the last one that an earlier run has done. The empty text is a key as any other: it comes first. */
+static void append_rest(const struct counting *counting, struct buffer *sql)
 {
-    struct buffer sql = {0};
+    buffer_append_string(sql, " WHERE k IS NOT NULL");
+    if (!counting->rebuild->is_resumed) {
+        return;
+    }
     char *last = PQescapeLiteral(counting->rebuild->client.native, counting->last.data,
                                  strlen(counting->last.data));
     if (last == NULL) {
         PANIC("out of memory");
     }
+    buffer_append_format(sql, " AND k > %s", last);
+    PQfreemem(last);
+}
+
+/* Keys that come later are counted from nothing by whoever adds them. */
+static bool list_keys(struct counting *counting, struct error *error)
+{
+    struct buffer sql = {0};
     buffer_append_string(&sql, "CREATE TEMPORARY TABLE standpipe_keys AS SELECT k,"
                                " row_number() OVER (ORDER BY k) AS n FROM (");
     for_each_count(counting, &sql, append_keys);
@@ -81,9 +92,9 @@ static bool list_keys(struct counting *counting, struct error *error)
     sql_append_name(&sql, counting->counts->key);
     buffer_append_string(&sql, " COLLATE \"C\" FROM ");
     sql_append_name(&sql, counting->counts->name);
-    buffer_append_format(&sql, ") AS keys WHERE k > %s", last);
+    buffer_append_string(&sql, ") AS keys");
+    append_rest(counting, &sql);
     buffer_append_byte(&sql, '\0');
-    PQfreemem(last);
     bool is_done =
         rebuild_do(counting->rebuild, "DROP TABLE IF EXISTS pg_temp.standpipe_keys", NULL, error) &&
         rebuild_do(counting->rebuild, sql.data, NULL, error) &&

@@ -1,0 +1,61 @@
+"""`standpipe rebuild` and `migrate` after somebody has changed tables by hand, or was killed: of a few records, put there by SQL."""
+import subprocess
+
+import pytest
+
+from harness.process import clean_environment
+from harness.waiting import wait_until
+
+DONE = 0
+ANNA = f"did:plc:{'a' * 24}"
+THING, OTHER = "com.example.thing", "com.example.other"
+COUNTED = f"[things]\ncollection = {THING}\nt = text t\ncount = tc(key).n by t\n"
+RECORD = ("INSERT INTO standpipe_records (did, collection, rkey, cid, rev, seq, indexed_at, record)"
+          " VALUES (%s, %s, %s, 'x', 'r', 1, now(), jsonb_build_object('t', %s::text))")
+
+
+@pytest.fixture
+def describe(setup, folder):
+    """Has the setup's commands read this description."""
+
+    def write(text):
+        path = folder / "tables.conf"
+        path.write_text(text)
+        setup.settings["postgres.tables_file"] = str(path)
+
+    return write
+
+
+@pytest.fixture
+def things(setup, describe):
+    """things(t, ...): the described table and its counts are filled from records 0, 1, ... of these texts."""
+
+    def make(*texts, description=COUNTED):
+        describe(description)
+        run(setup, "migrate")
+        for rkey, text in enumerate(texts):
+            setup.database.query(RECORD, ANNA, THING, str(rkey), text)
+        run(setup, "rebuild", "all")
+
+    return make
+
+
+def run(setup, *words):
+    done = setup.command(*words)
+    assert done.returncode == DONE, done.stderr
+    return done.stdout
+
+
+def counts(setup):
+    return dict(setup.database.query("SELECT key, n FROM tc WHERE n <> 0"))
+
+
+def test_the_count_of_the_empty_key_is_made_right(setup, things):
+    things("", "", "x")
+    assert counts(setup) == {"": 2, "x": 1}
+    setup.database.query("UPDATE tc SET n = 77")
+    run(setup, "rebuild", "tc")
+    assert counts(setup) == {"": 2, "x": 1}
+    setup.database.query("DELETE FROM tc")
+    run(setup, "rebuild", "tc")
+    assert counts(setup) == {"": 2, "x": 1}
