@@ -109,24 +109,24 @@ static bool list_keys(struct counting *counting, struct error *error)
 
 #define CHUNK "(SELECT k FROM pg_temp.standpipe_keys WHERE n BETWEEN $1::bigint AND $2::bigint)"
 
-static void append_place(const struct counting *counting, struct buffer *sql)
-{
-    buffer_append_string(sql, "INSERT INTO ");
-    sql_append_name(sql, counting->counts->name);
-    buffer_append_string(sql, " (");
-    sql_append_name(sql, counting->counts->key);
-    buffer_append_string(sql, ") SELECT k FROM " CHUNK " AS c ORDER BY k ON CONFLICT DO NOTHING");
-}
-
+/* Every row of the chunk is locked, and made where there is none, in one pass by key as the daemon goes: two passes would hold
+ * a key that was made while they wait for a lower one. A false guard still locks. */
 static void append_lock(const struct counting *counting, struct buffer *sql)
 {
-    buffer_append_string(sql, "SELECT FROM ");
+    const char *key = counting->counts->key;
+    const char *column = counting->counts->columns[0];
+    buffer_append_string(sql, "INSERT INTO ");
     sql_append_name(sql, counting->counts->name);
-    buffer_append_string(sql, " WHERE ");
-    sql_append_name(sql, counting->counts->key);
-    buffer_append_string(sql, " = ANY (ARRAY" CHUNK ") ORDER BY ");
-    sql_append_name(sql, counting->counts->key);
-    buffer_append_string(sql, " COLLATE \"C\" FOR UPDATE");
+    buffer_append_string(sql, " AS t (");
+    sql_append_name(sql, key);
+    buffer_append_string(sql,
+                         ") SELECT k FROM " CHUNK " AS c ORDER BY k COLLATE \"C\" ON CONFLICT (");
+    sql_append_name(sql, key);
+    buffer_append_string(sql, ") DO UPDATE SET ");
+    sql_append_name(sql, column);
+    buffer_append_string(sql, " = t.");
+    sql_append_name(sql, column);
+    buffer_append_string(sql, " WHERE false");
 }
 
 /* The numbers of one count, by key. */
@@ -231,7 +231,6 @@ static bool count_chunk(struct counting *counting, uint64_t first, struct error 
     struct rebuild *rebuild = counting->rebuild;
     rebuild_begin_chunk(rebuild);
     if (!rebuild_do(rebuild, "BEGIN", NULL, error) ||
-        !run_made(counting, append_place, values, NULL, error) ||
         !run_made(counting, append_lock, values, NULL, error) ||
         !run_made(counting, append_update, values, &changed, error) ||
         !note_last(counting, values, error) || !rebuild_do(rebuild, "COMMIT", NULL, error)) {

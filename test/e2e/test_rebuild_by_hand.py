@@ -59,3 +59,19 @@ def test_the_count_of_the_empty_key_is_made_right(setup, things):
     setup.database.query("DELETE FROM tc")
     run(setup, "rebuild", "tc")
     assert counts(setup) == {"": 2, "x": 1}
+
+
+def test_counts_are_locked_from_the_lowest_key_up_and_made_on_the_way(setup, things):
+    """Somebody who goes up the keys as the daemon does, and holds the lowest, is waited for with nothing in hand."""
+    things("a", "m", "z")
+    setup.database.query("UPDATE tc SET n = 7; DELETE FROM tc WHERE key <> 'a'")
+    with setup.database.transaction() as daemon:
+        daemon.execute("SELECT FROM tc WHERE key = 'a' FOR NO KEY UPDATE")
+        command = [setup.program, "rebuild", "tc", *setup.arguments()]
+        rebuild = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=clean_environment())
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+        wait_until(lambda: setup.database.scalar(waits, daemon.info.backend_pid), "the rebuild waits for the lowest key")
+        daemon.execute("INSERT INTO tc AS t (key, n) VALUES ('m', 0), ('z', 0) ON CONFLICT (key) DO UPDATE SET n = t.n")
+    _, said = rebuild.communicate(timeout=60)
+    assert rebuild.returncode == DONE, said
+    assert counts(setup) == {"a": 1, "m": 1, "z": 1}
