@@ -59,8 +59,11 @@ static void append_list(const char *const *items, size_t count, struct buffer *o
     buffer_append_string(out, "}'");
 }
 
-static void append_row(const struct book_row *row, struct buffer *out)
+/* What is as it was keeps what is known of it. */
+static void append_row(const struct typed_plan *plan, const struct book_row *row,
+                       struct buffer *out)
 {
+    const char *is_same = plan->is_emptied ? "false" : "t.description = excluded.description";
     buffer_append_string(out,
                          "INSERT INTO standpipe_tables AS t (name, kind, description, columns, "
                          "indexes, view_sql, filled)\n    VALUES (");
@@ -77,22 +80,23 @@ static void append_row(const struct book_row *row, struct buffer *out)
     } else {
         buffer_append_string(out, "NULL");
     }
-    buffer_append_string(
+    buffer_append_format(
         out,
         ", NOT EXISTS (SELECT FROM standpipe_records))\n"
         "    ON CONFLICT (name) DO UPDATE SET kind = excluded.kind,\n"
         "    description = excluded.description, columns = excluded.columns,\n"
         "    indexes = excluded.indexes, view_sql = excluded.view_sql, updated_at = now(),\n"
-        "    filled = excluded.filled OR (t.filled AND t.description = excluded.description),\n"
-        "    rebuild = CASE WHEN t.description = excluded.description THEN t.rebuild END;\n");
+        "    filled = excluded.filled OR (t.filled AND %s),\n"
+        "    rebuild = CASE WHEN %s THEN t.rebuild END;\n",
+        is_same, is_same);
 }
 
 /* Frees the row. */
 static void remember(struct typed_plan *plan, struct book_row *row)
 {
     buffer_append_byte(&row->description, '\0');
-    if (!is_remembered(plan, row)) {
-        append_row(row, &plan->sql);
+    if (plan->is_emptied || !is_remembered(plan, row)) {
+        append_row(plan, row, &plan->sql);
         if (plan->words.size == 0) {
             buffer_append_format(&plan->words, "typed table %s: its description is remembered\n",
                                  row->name);

@@ -13,7 +13,8 @@
 #define TYPED_BOOK_EXISTING "existing"
 
 /* Each plans to remember what is not remembered so yet. A new table is filled where there are no records at all; one
- * whose description changed is not, until it is rebuilt. */
+ * whose description changed, or that is made again although it is remembered, is not, until it is rebuilt from its
+ * beginning. */
 void typed_book_remember_rows(struct typed_plan *plan, const struct table *table, const char *view);
 void typed_book_remember_existing(struct typed_plan *plan, const struct table *table);
 void typed_book_remember_counts(struct typed_plan *plan, const struct tables *tables,

@@ -24,6 +24,7 @@ void typed_plan_clear(struct typed_plan *plan)
     buffer_clear(&plan->concurrent_words);
     buffer_clear(&plan->refusals);
     plan->is_waiting = false;
+    plan->is_emptied = false;
 }
 
 void typed_plan_deinit(struct typed_plan *plan)
@@ -260,6 +261,7 @@ static void plan_rows(struct typed_plan *plan, const struct table *table)
     }
     if (typed_catalog_kind(plan->catalog, table->rows_name) == '\0') {
         typed_create_table(table, &plan->sql);
+        plan->is_emptied = true;
         SAY(plan, "%s: %s created\n", table->name, table->rows_name);
     } else {
         plan_columns(plan, table);
@@ -362,6 +364,7 @@ void typed_plan_counts(struct typed_plan *plan, const struct tables *tables,
     }
     if (kind == '\0') {
         typed_create_counts(counts, &plan->sql);
+        plan->is_emptied = true;
         SAY(plan, "%s: created\n", counts->name);
     } else {
         plan_count_column(plan, counts, counts->key, "text");

@@ -28,6 +28,7 @@ struct typed_plan {
     struct buffer concurrent_words;
     struct buffer refusals; /* a line each */
     bool is_waiting;        /* another session is building an index of it */
+    bool is_emptied;        /* what `sql` makes is empty, whatever is remembered of it */
 };
 
 void typed_plan_clear(struct typed_plan *plan);

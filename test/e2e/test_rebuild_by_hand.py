@@ -75,3 +75,16 @@ def test_counts_are_locked_from_the_lowest_key_up_and_made_on_the_way(setup, thi
     _, said = rebuild.communicate(timeout=60)
     assert rebuild.returncode == DONE, said
     assert counts(setup) == {"a": 1, "m": 1, "z": 1}
+
+
+def test_a_table_made_again_is_filled_from_the_beginning_whatever_a_stopped_rebuild_had_done(setup, things):
+    things("x", "y", "z")
+    setup.database.query("UPDATE standpipe_tables SET filled = false, rebuild = jsonb_build_object('first', %s::text, 'second', '1')"
+                         " WHERE name = 'things'", ANNA)
+    setup.database.query("UPDATE standpipe_tables SET filled = false, rebuild = '{\"first\": \"y\", \"second\": \"\"}' WHERE name = 'tc'")
+    setup.database.query("DROP VIEW things; DROP TABLE standpipe_things, tc")
+    run(setup, "migrate")
+    run(setup, "rebuild", "all")
+    assert setup.database.query("SELECT rkey, t FROM things ORDER BY 1") == [("0", "x"), ("1", "y"), ("2", "z")]
+    assert counts(setup) == {"x": 1, "y": 1, "z": 1}
+    assert setup.database.query("SELECT filled, rebuild FROM standpipe_tables") == [(True, None)] * 2

@@ -213,6 +213,29 @@ static void a_table_beside_stored_records_waits_to_be_filled(void **state)
                         "c=(f,{}) things=(f,)");
 }
 
+/* A rebuild that goes on where one was that filled what is gone would leave out what that one had done. */
+static void what_was_dropped_by_hand_and_made_again_is_not_filled(void **state)
+{
+    (void)state;
+    static const char text[] = HEAD "a = text a\ncount = c.n by a\n";
+    migrate(text);
+    sink_postgres_query("DROP VIEW things; DROP TABLE standpipe_things, c");
+    migrate(text);
+    assert_string_equal(sink_postgres_query(BOOK("filled")), "c=true things=true");
+    sink_postgres_query(ONE_RECORD);
+    sink_postgres_query("UPDATE standpipe_tables SET rebuild = '{}'");
+    sink_postgres_query("DROP VIEW things; DROP TABLE standpipe_things");
+    migrate(text);
+    assert_string_equal(sink_postgres_query(BOOK("(filled, rebuild)::text")),
+                        "c=(t,{}) things=(f,)");
+    sink_postgres_query("UPDATE standpipe_tables SET filled = true, rebuild = '{}'");
+    sink_postgres_query("DROP VIEW things; DROP TABLE c");
+    migrate(text);
+    assert_string_equal(sink_postgres_query(BOOK("(filled, rebuild)::text")),
+                        "c=(f,) things=(t,{})");
+    assert_nothing_to_do(text);
+}
+
 static void an_index_of_a_small_table_comes_and_goes(void **state)
 {
     (void)state;
@@ -454,6 +477,7 @@ int main(void)
         TYPED_TEST(counts_are_a_table_of_their_own),
         TYPED_TEST(a_new_column_is_added_behind_and_seen),
         TYPED_TEST(a_table_beside_stored_records_waits_to_be_filled),
+        TYPED_TEST(what_was_dropped_by_hand_and_made_again_is_not_filled),
         TYPED_TEST(an_index_of_a_small_table_comes_and_goes),
         TYPED_TEST(an_index_of_a_large_table_is_built_beside_its_writers),
         TYPED_TEST(two_migrations_of_one_description_make_one_table),
