@@ -84,6 +84,14 @@ bool rebuild_save(struct rebuild *rebuild, const char *first, const char *second
                       (const char *[]){rebuild->name, first, second, NULL}, error);
 }
 
+bool rebuild_doubt(struct rebuild *rebuild, const char *name, struct error *error)
+{
+    return rebuild_do(rebuild,
+                      "UPDATE standpipe_tables SET rebuild = NULL, filled = false,"
+                      " updated_at = now() WHERE name = $1",
+                      (const char *[]){name, NULL}, error);
+}
+
 bool rebuild_finish(struct rebuild *rebuild, struct error *error)
 {
     return rebuild_do(rebuild,
@@ -210,8 +218,8 @@ static bool is_meant(const struct cli_options *options, const char *name)
     return false;
 }
 
-/* Tables first: counts are made of them. */
-static bool run_all(struct rebuild *rebuild, const struct cli_options *options, struct error *error)
+static bool run_tables(struct rebuild *rebuild, const struct cli_options *options,
+                       struct error *error)
 {
     const struct tables *tables = rebuild->plan->tables;
     for (size_t i = 0; i < tables->count; i++) {
@@ -225,8 +233,27 @@ static bool run_all(struct rebuild *rebuild, const struct cli_options *options, 
         show(rebuild, true);
         tell_rows(rebuild);
     }
-    for (size_t i = 0; i < tables->count_table_count; i++) {
-        if (!is_meant(options, tables->count_tables[i].name)) {
+    return true;
+}
+
+/* Whether it was named, or counts a table that was. */
+static bool is_meant_to_count(const struct rebuild *rebuild, const struct cli_options *options,
+                              size_t count_table)
+{
+    const struct tables *tables = rebuild->plan->tables;
+    bool is_found = is_meant(options, tables->count_tables[count_table].name);
+    for (size_t i = 0; i < tables->count; i++) {
+        is_found = is_found || (table_plan_feeds(rebuild->plan, i, count_table) &&
+                                is_meant(options, tables->items[i].name));
+    }
+    return is_found;
+}
+
+static bool run_counts(struct rebuild *rebuild, const struct cli_options *options,
+                       struct error *error)
+{
+    for (size_t i = 0; i < rebuild->plan->tables->count_table_count; i++) {
+        if (!is_meant_to_count(rebuild, options, i)) {
             continue;
         }
         begin_one(rebuild);
@@ -238,6 +265,12 @@ static bool run_all(struct rebuild *rebuild, const struct cli_options *options, 
                      rebuild->total, rebuild->made);
     }
     return true;
+}
+
+/* Tables first: counts are made of them. */
+static bool run_all(struct rebuild *rebuild, const struct cli_options *options, struct error *error)
+{
+    return run_tables(rebuild, options, error) && run_counts(rebuild, options, error);
 }
 
 static bool is_known(const struct tables *tables, const char *name)

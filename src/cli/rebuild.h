@@ -5,7 +5,8 @@
  *   typed tables, a chunk of keys --count(*)--> table of counts                         rebuild_counts.c
  *
  * Every chunk is one transaction, which also notes in standpipe_tables how far it has come: what is killed goes on from
- * there. Locks are taken in the daemon's order (repos, rows, counts), so both may run at once.
+ * there. Locks are taken in the daemon's order (repos, rows; counts by key), so both may run at once. What a rebuilt table
+ * counts in is counted anew behind it.
  *
  * Ownership: a job is on the stack of cli_rebuild() and owns its connection. Threading: the main thread.
  */
@@ -59,6 +60,9 @@ bool rebuild_load(struct rebuild *rebuild, struct buffer *first, struct buffer *
 /* Within the chunk's transaction. */
 bool rebuild_save(struct rebuild *rebuild, const char *first, const char *second,
                   struct error *error) __attribute__((warn_unused_result));
+/* What is there of `name` is not to be relied on: not `filled`, and to be rebuilt from its beginning. */
+bool rebuild_doubt(struct rebuild *rebuild, const char *name, struct error *error)
+    __attribute__((warn_unused_result));
 /* All is there: `filled`. */
 bool rebuild_finish(struct rebuild *rebuild, struct error *error)
     __attribute__((warn_unused_result));

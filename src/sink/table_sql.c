@@ -312,15 +312,9 @@ void table_sql_append_reset(const struct tables *tables, size_t index, struct bu
     const struct writing writing = {
         .tables = tables, .table = &tables->items[index], .index = index, .out = out};
     ASSERT(!writing.table->is_users);
-    buffer_append_string(out, "WITH w AS (DELETE FROM ");
-    sql_append_name(out, writing.table->rows_name);
-    buffer_append_string(out,
-                         " AS t USING unnest($1, $2, $3, $4) AS d (did, rkey, rev, cid) WHERE t.");
-    sql_append_name(out, key_name(writing.table));
-    buffer_append_string(out, " = ");
+    append_delete(&writing);
     append_uri(&writing, "d");
-    append_returning(&writing);
-    append_tally(&writing, TABLE_GONE, false);
+    buffer_append_string(out, " FROM unnest($1, $2) AS d (did, rkey)))");
 }
 
 /* --- rows that are --- */

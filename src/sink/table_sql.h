@@ -6,7 +6,7 @@
  *   live   rows of records that are what the op said: inserted or changed  $1..$5 the same and seq, then columns
  *   counts what the three have added and removed, to one table of counts   $1 keys, then numbers
  *
- *   reset  rows of these keys, whatever they were made of: a rebuild makes them anew      $1..$4 as gone
+ *   reset  rows of these keys, whatever they were made of: a rebuild makes them anew      $1, $2 did, rkey
  *
  * Each is sent after the statement that has locked the repos of all its rows, so its snapshot shows them as they are.
  * Rows that are right already are not written. What is counted goes to `counts` within the transaction
@@ -49,7 +49,7 @@ static inline bool table_column_is_sent(const struct table_column *column)
  * user's: how many rows were written; else the command tag says it. */
 void table_sql_append(const struct tables *tables, size_t index, enum table_form form,
                       struct buffer *out);
-/* Deletes rows by key and counts them like TABLE_GONE; only before TABLE_LIVE in a transaction of a rebuild. */
+/* Deletes rows by key, and counts nothing: who rebuilds rows counts them anew behind it. */
 void table_sql_append_reset(const struct tables *tables, size_t index, struct buffer *out);
 /* The statement on the `index`th table of counts: its keys, then a number of rows in each place. */
 void table_sql_append_counts(const struct tables *tables, size_t index, struct buffer *out);

@@ -111,6 +111,7 @@ static void plan_columns(struct typed_plan *plan, const struct table *table)
             buffer_append_format(&plan->sql, "ALTER TABLE %s ADD COLUMN ", table->rows_name);
             typed_column_definition(table, i, &plan->sql);
             buffer_append_string(&plan->sql, ";\n");
+            plan->is_emptied = true;
             SAY(plan, "%s: column %s added\n", table->name, name);
         } else if (strcmp(type, typed_column_type(table, i)) != 0) {
             refuse_column(plan, table, name, "has another type than is described");
@@ -332,6 +333,7 @@ static void plan_count_column(struct typed_plan *plan, const struct count_table 
     }
     buffer_append_format(&plan->sql, "ALTER TABLE %s ADD COLUMN %s bigint NOT NULL DEFAULT 0;\n",
                          counts->name, column);
+    plan->is_emptied = true;
     SAY(plan, "%s: column %s added\n", counts->name, column);
 }
 

@@ -88,3 +88,47 @@ def test_a_table_made_again_is_filled_from_the_beginning_whatever_a_stopped_rebu
     assert setup.database.query("SELECT rkey, t FROM things ORDER BY 1") == [("0", "x"), ("1", "y"), ("2", "z")]
     assert counts(setup) == {"x": 1, "y": 1, "z": 1}
     assert setup.database.query("SELECT filled, rebuild FROM standpipe_tables") == [(True, None)] * 2
+
+
+def filled(setup):
+    return dict(setup.database.query("SELECT name, filled FROM standpipe_tables"))
+
+
+@pytest.mark.parametrize("lost", [
+    "DROP VIEW things; DROP TABLE standpipe_things",
+    "DROP VIEW things; ALTER TABLE standpipe_things DROP COLUMN t",
+    "DELETE FROM standpipe_things WHERE rkey > '0'",
+    "DROP TABLE tc",
+    "ALTER TABLE tc DROP COLUMN n",
+])
+def test_a_rebuilt_table_doubles_no_count_that_kept_its_figures(setup, things, lost):
+    things("x", "x", "y")
+    setup.database.query(lost)
+    run(setup, "migrate")
+    assert filled(setup) == {"things": "things" not in lost or "DELETE" in lost, "tc": "tc" not in lost}
+    said = run(setup, "rebuild", "things")
+    assert counts(setup) == {"x": 2, "y": 1}
+    assert "things: 3 rows made" in said and "tc: 2 keys counted" in said
+    assert filled(setup) == {"things": True, "tc": True}
+
+
+def test_counts_of_a_table_whose_rebuild_was_stopped_are_not_filled(setup, things):
+    things("x", "x", "y")
+    setup.database.query("UPDATE standpipe_tables SET rebuild = '{\"first\": \"x\", \"second\": \"\"}' WHERE name = 'tc'")
+    setup.database.query("UPDATE standpipe_things SET t = 'y'")
+    setup.database.query("UPDATE tc SET n = 5")
+    with setup.database.transaction() as other:
+        other.execute("LOCK TABLE standpipe_things IN SHARE MODE")
+        command = [setup.program, "rebuild", "things", *setup.arguments()]
+        rebuild = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=clean_environment())
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+        wait_until(lambda: setup.database.scalar(waits, other.info.backend_pid), "the rebuild waits for the table")
+        rebuild.kill()
+        rebuild.wait(60)
+    assert filled(setup)["tc"] is False
+    gone = ("SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+            " WHERE locktype = 'advisory' AND datname = current_database()")
+    wait_until(lambda: setup.database.scalar(gone) == 0, "PostgreSQL knows that it is gone")
+    run(setup, "rebuild", "all")
+    assert counts(setup) == {"x": 2, "y": 1}
+    assert filled(setup) == {"things": True, "tc": True}

@@ -236,6 +236,25 @@ static void what_was_dropped_by_hand_and_made_again_is_not_filled(void **state)
     assert_nothing_to_do(text);
 }
 
+static void a_column_that_was_dropped_by_hand_and_added_again_is_not_filled(void **state)
+{
+    (void)state;
+    static const char text[] = HEAD "a = text a\nb = text b\ncount = c.n by a\ncount = c.m by b\n";
+    migrate(text);
+    sink_postgres_query(ONE_RECORD);
+    sink_postgres_query("UPDATE standpipe_tables SET rebuild = '{}'");
+    sink_postgres_query("DROP VIEW things; ALTER TABLE standpipe_things DROP COLUMN b");
+    migrate(text);
+    assert_string_equal(sink_postgres_query(BOOK("(filled, rebuild)::text")),
+                        "c=(t,{}) things=(f,)");
+    sink_postgres_query("UPDATE standpipe_tables SET filled = true, rebuild = '{}'");
+    sink_postgres_query("ALTER TABLE c DROP COLUMN n");
+    migrate(text);
+    assert_string_equal(sink_postgres_query(BOOK("(filled, rebuild)::text")),
+                        "c=(f,) things=(t,{})");
+    assert_nothing_to_do(text);
+}
+
 static void an_index_of_a_small_table_comes_and_goes(void **state)
 {
     (void)state;
@@ -478,6 +497,7 @@ int main(void)
         TYPED_TEST(a_new_column_is_added_behind_and_seen),
         TYPED_TEST(a_table_beside_stored_records_waits_to_be_filled),
         TYPED_TEST(what_was_dropped_by_hand_and_made_again_is_not_filled),
+        TYPED_TEST(a_column_that_was_dropped_by_hand_and_added_again_is_not_filled),
         TYPED_TEST(an_index_of_a_small_table_comes_and_goes),
         TYPED_TEST(an_index_of_a_large_table_is_built_beside_its_writers),
         TYPED_TEST(two_migrations_of_one_description_make_one_table),
