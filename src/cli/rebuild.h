@@ -34,7 +34,7 @@ struct rebuild {
     bool is_resumed;       /* an earlier run of it was stopped, and noted how far it was */
     uint64_t done, total;  /* records, or keys of counts */
     uint64_t made;         /* rows, or counts that were wrong */
-    uint64_t gone;         /* rows whose record is no more */
+    uint64_t gone;         /* rows that no record makes */
     uint64_t refused;      /* by PostgreSQL */
     uint64_t resumed_from; /* done by an earlier run */
     uint64_t started_us, shown_us, chunk_us;

@@ -1,5 +1,5 @@
-/* A typed table out of `records`: first the rows go whose record is no more, then each record's row is made anew. What the
- * rows count for is not moved: rebuild_counts() follows. */
+/* A typed table out of `records`: first the rows go that no record would make where they are, then each record's row is made
+ * anew. What the rows count for is not moved: rebuild_counts() follows. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,17 +18,17 @@ enum {
     CAREFUL_CHUNKS =
         500, /* after a refusal: one record each, as many as the chunk that was refused had */
     KEY_FIELDS = 5, /* did, rkey, rev, cid, seq, then the record */
-    RESET_PARAMETERS = TABLE_KEY_PARAMETERS - 1,
 };
 
 struct filling {
     struct rebuild *rebuild;
     const struct table *table;
     size_t index;
-    struct buffer did, rkey; /* the last key that is done, terminated */
-    struct buffer reset;     /* SQL; empty for a user's table, whose rows others may refer to */
-    struct pg_array keys[RESET_PARAMETERS];
+    struct buffer did, rkey;     /* the last key that is done, terminated */
+    struct buffer reset;         /* SQL; empty for a user's table, whose rows others may refer to */
+    struct buffer sweep;         /* likewise */
     struct pg_array dids, rkeys; /* of the chunk, as it was found */
+    struct pg_array uris;        /* of a chunk of rows */
     unsigned limit, careful;
     bool is_end;
 };
@@ -78,21 +78,6 @@ static bool lock_repos(struct filling *filling, struct error *error)
 static struct slice field(const PGresult *result, int row, int column)
 {
     return slice_of(PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column));
-}
-
-static void begin_keys(struct filling *filling)
-{
-    for (unsigned i = 0; i < RESET_PARAMETERS; i++) {
-        pg_array_begin(&filling->keys[i], PG_TEXT);
-    }
-}
-
-static void add_key(struct filling *filling, const struct table_key *key)
-{
-    const struct slice parts[RESET_PARAMETERS] = {key->did, key->rkey, key->rev, key->cid};
-    for (unsigned i = 0; i < RESET_PARAMETERS; i++) {
-        pg_array_append(&filling->keys[i], parts[i]);
-    }
 }
 
 /* The first two columns of `found`, for the lock and for what is read under it. */
@@ -280,13 +265,14 @@ static bool fill(struct filling *filling, struct error *error)
 
 /* --- rows without a record --- */
 
-/* Of ours only: a user's table does not say what a row was made of. */
+/* Of ours only: a user's table does not say what a row was made of. The empty text may be a URI, if by hand only. */
 static PGresult *read_rows(struct filling *filling, const char *after, struct error *error)
 {
     struct buffer sql = {0};
-    buffer_append_string(&sql, "SELECT did, rkey, rev, cid, 0, uri FROM ");
+    buffer_append_string(&sql, "SELECT uri, did FROM ");
     sql_append_name(&sql, filling->table->rows_name);
-    buffer_append_string(&sql, " WHERE uri > $1 ORDER BY uri LIMIT 500");
+    buffer_append_format(&sql, " WHERE uri %s $1 ORDER BY uri LIMIT %d",
+                         *after == '\0' ? ">=" : ">", CHUNK_ROWS);
     buffer_append_byte(&sql, '\0');
     const char *values[] = {after, NULL};
     PGresult *found = sql_client_query(&filling->rebuild->client, sql.data, values, error);
@@ -294,18 +280,34 @@ static PGresult *read_rows(struct filling *filling, const char *after, struct er
     return found;
 }
 
+/* at://<whose>/...; all of it where it is no such URI. */
+static struct slice repo_of(struct slice uri)
+{
+    static const struct slice scheme = SLICE("at://");
+    struct slice rest = slice_starts_with(uri, scheme) ? slice_skip(uri, scheme.size) : uri;
+    const char *end = memchr(rest.data, '/', rest.size);
+    return end != NULL ? slice_of(rest.data, (size_t)(end - rest.data)) : rest;
+}
+
+/* A row may say that it is of one repo, and stand where another one's would: both are held. */
+static void take_rows(struct filling *filling, const PGresult *found)
+{
+    pg_array_begin(&filling->uris, PG_TEXT);
+    pg_array_begin(&filling->dids, PG_TEXT);
+    for (int row = 0; row < PQntuples(found); row++) {
+        struct slice uri = field(found, row, 0);
+        pg_array_append(&filling->uris, uri);
+        pg_array_append(&filling->dids, repo_of(uri));
+        pg_array_append(&filling->dids, field(found, row, 1));
+    }
+}
+
 static bool sweep_chunk(struct filling *filling, const PGresult *found, struct error *error)
 {
     struct rebuild *rebuild = filling->rebuild;
-    const char *gone = table_plan_statement(rebuild->plan, filling->index, TABLE_GONE)->sql;
-    begin_keys(filling);
-    take_keys(filling, found);
-    for (int row = 0; row < PQntuples(found); row++) {
-        const struct table_key key = key_of(found, row);
-        add_key(filling, &key);
-    }
+    take_rows(filling, found);
     return rebuild_do(rebuild, "BEGIN", NULL, error) && lock_repos(filling, error) &&
-           run_arrays(filling, gone, filling->keys, RESET_PARAMETERS, &rebuild->gone, error) &&
+           run_arrays(filling, filling->sweep.data, &filling->uris, 1, &rebuild->gone, error) &&
            rebuild_do(rebuild, "COMMIT", NULL, error);
 }
 
@@ -321,7 +323,7 @@ static bool sweep(struct filling *filling, struct error *error)
         is_done = found != NULL && (is_end || sweep_chunk(filling, found, error));
         if (is_done && !is_end) {
             buffer_clear(&after);
-            buffer_append_slice(&after, field(found, PQntuples(found) - 1, KEY_FIELDS));
+            buffer_append_slice(&after, field(found, PQntuples(found) - 1, 0));
             buffer_append_byte(&after, '\0');
             rebuild_end_chunk(filling->rebuild);
         }
@@ -369,6 +371,8 @@ bool rebuild_rows(struct rebuild *rebuild, size_t table, struct error *error)
     if (!filling.table->is_users) {
         table_sql_append_reset(rebuild->plan->tables, table, &filling.reset);
         buffer_append_byte(&filling.reset, '\0');
+        table_sql_append_sweep(rebuild->plan->tables, table, &filling.sweep);
+        buffer_append_byte(&filling.sweep, '\0');
     }
     rebuild->name = filling.table->name;
     bool is_done =
@@ -377,13 +381,12 @@ bool rebuild_rows(struct rebuild *rebuild, size_t table, struct error *error)
     is_done = is_done && doubt_counts(&filling, error) &&
               (filling.table->is_users || sweep(&filling, error)) && fill(&filling, error) &&
               rebuild_finish(rebuild, error);
-    for (unsigned i = 0; i < RESET_PARAMETERS; i++) {
-        pg_array_deinit(&filling.keys[i]);
-    }
     pg_array_deinit(&filling.dids);
     pg_array_deinit(&filling.rkeys);
+    pg_array_deinit(&filling.uris);
     buffer_deinit(&filling.did);
     buffer_deinit(&filling.rkey);
     buffer_deinit(&filling.reset);
+    buffer_deinit(&filling.sweep);
     return is_done;
 }

@@ -259,22 +259,26 @@ static void append_clear(const struct writing *writing)
                          writing->table->collection);
 }
 
+/* Of a row `t` of ours: its record is not the one it was made of. */
+static void append_has_no_record(const struct writing *writing)
+{
+    const struct table *table = writing->table;
+    buffer_append_format(writing->out,
+                         "NOT EXISTS (SELECT FROM standpipe_records AS r WHERE r.did = t.\"%s\""
+                         " AND r.collection = '%s' AND r.rkey = t.\"%s\" AND r.rev = t.\"%s\""
+                         " AND r.cid = t.\"%s\" OFFSET 0)",
+                         name_of(table, COLUMN_DID), table->collection, name_of(table, COLUMN_RKEY),
+                         name_of(table, COLUMN_REV), name_of(table, COLUMN_RECORD_CID));
+}
+
 /* Of ours: whose record is not the one it was made of. */
 static void append_gone(const struct writing *writing)
 {
     struct buffer *out = writing->out;
     append_delete(writing);
     append_uri(writing, "d");
-    buffer_append_format(
-        out,
-        " FROM unnest($1, $2, $3, $4) AS d (did, rkey, rev, cid)))"
-        " AND NOT EXISTS (SELECT FROM standpipe_records AS r WHERE r.did = t.\"%s\""
-        " AND r.collection = '%s'",
-        name_of(writing->table, COLUMN_DID), writing->table->collection);
-    buffer_append_format(
-        out, " AND r.rkey = t.\"%s\" AND r.rev = t.\"%s\" AND r.cid = t.\"%s\" OFFSET 0)",
-        name_of(writing->table, COLUMN_RKEY), name_of(writing->table, COLUMN_REV),
-        name_of(writing->table, COLUMN_RECORD_CID));
+    buffer_append_string(out, " FROM unnest($1, $2, $3, $4) AS d (did, rkey, rev, cid))) AND ");
+    append_has_no_record(writing);
 }
 
 /* Of a user's, whose rows do not say what they were made of: but for a record that is live by another op. */
@@ -305,6 +309,22 @@ static void append_removal(const struct writing *writing, enum table_form form)
         append_returning(writing);
         append_tally(writing, form, false);
     }
+}
+
+/* Rows are named by the URI that they have: one of another collection, which the section had before, or one that was changed
+ * by hand, stands where nobody who knows a record would look. */
+void table_sql_append_sweep(const struct tables *tables, size_t index, struct buffer *out)
+{
+    const struct writing writing = {
+        .tables = tables, .table = &tables->items[index], .index = index, .out = out};
+    ASSERT(!writing.table->is_users);
+    buffer_append_string(out, "DELETE FROM ");
+    sql_append_name(out, writing.table->rows_name);
+    buffer_append_string(out, " AS t WHERE t.uri = ANY ($1) AND (t.uri <> ");
+    append_uri(&writing, "t");
+    buffer_append_string(out, " OR ");
+    append_has_no_record(&writing);
+    buffer_append_byte(out, ')');
 }
 
 void table_sql_append_reset(const struct tables *tables, size_t index, struct buffer *out)

@@ -6,6 +6,7 @@
  *   live   rows of records that are what the op said: inserted or changed  $1..$5 the same and seq, then columns
  *   counts what the three have added and removed, to one table of counts   $1 keys, then numbers
  *
+ *   sweep  rows of these keys that no record would make there: a rebuild                  $1 URIs
  *   reset  rows of these keys, whatever they were made of: a rebuild makes them anew      $1, $2 did, rkey
  *
  * Each is sent after the statement that has locked the repos of all its rows, so its snapshot shows them as they are.
@@ -49,7 +50,8 @@ static inline bool table_column_is_sent(const struct table_column *column)
  * user's: how many rows were written; else the command tag says it. */
 void table_sql_append(const struct tables *tables, size_t index, enum table_form form,
                       struct buffer *out);
-/* Deletes rows by key, and counts nothing: who rebuilds rows counts them anew behind it. */
+/* Both delete rows by key, of a table of ours, and count nothing: who rebuilds rows counts them anew behind it. */
+void table_sql_append_sweep(const struct tables *tables, size_t index, struct buffer *out);
 void table_sql_append_reset(const struct tables *tables, size_t index, struct buffer *out);
 /* The statement on the `index`th table of counts: its keys, then a number of rows in each place. */
 void table_sql_append_counts(const struct tables *tables, size_t index, struct buffer *out);

@@ -132,3 +132,33 @@ def test_counts_of_a_table_whose_rebuild_was_stopped_are_not_filled(setup, thing
     run(setup, "rebuild", "all")
     assert counts(setup) == {"x": 2, "y": 1}
     assert filled(setup) == {"things": True, "tc": True}
+
+
+def test_rows_of_the_collection_that_a_section_had_before_go_with_their_counts(setup, things, describe):
+    things("x", "x", "y")
+    setup.database.query(RECORD, ANNA, OTHER, "0", "z")
+    describe(COUNTED.replace(THING, OTHER))
+    run(setup, "migrate")
+    said = run(setup, "rebuild", "all")
+    assert setup.database.query("SELECT uri, t FROM standpipe_things") == [(f"at://{ANNA}/{OTHER}/0", "z")]
+    assert counts(setup) == {"z": 1}
+    assert "3 without a record removed" in said
+
+
+@pytest.mark.parametrize("change", [
+    "uri = 'at://moved/by/hand'",
+    "uri = ''",
+    "uri = 'at://did:plc:bert/com.example.thing/1'",
+    "uri = 'at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/com.example.thing/9'",
+    "did = 'did:plc:bert'",
+    "rkey = '9'",
+    "cid = 'another'",
+])
+def test_a_row_that_was_changed_in_what_it_is_by_hand_is_made_again(setup, things, change):
+    things("x", "x", "y")
+    whole = "SELECT * FROM standpipe_things ORDER BY uri"
+    rows = setup.database.query(whole)
+    setup.database.query(f"UPDATE standpipe_things SET {change} WHERE rkey = '1'")
+    said = run(setup, "rebuild", "all")
+    assert setup.database.query(whole) == rows and counts(setup) == {"x": 2, "y": 1}
+    assert "1 without a record removed" in said

@@ -59,6 +59,7 @@ static void append_sql(const struct tables *tables, struct buffer *out)
         }
         if (!table->is_users) {
             table_sql_append_reset(tables, i, out);
+            table_sql_append_sweep(tables, i, out);
             typed_create_table(table, out);
         }
         for (size_t index = 0; index < table->index_count; index++) {
