@@ -1,5 +1,6 @@
 #include "runtime/daemon.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -112,9 +113,20 @@ static struct daemon *daemon_create(struct config *config, const struct config_a
     return daemon;
 }
 
+/* What grows with a batch is mapped by itself and goes back when it is freed. Left alone, the C library raises this limit to
+ * the largest block that it has seen freed, and then the heap keeps the holes that those leave (docs/performance.md). */
+static void keep_memory_small(void)
+{
+    enum {
+        LARGE_BYTES = 128 * 1024
+    };
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES); /* 0 only where it is no number that it takes */
+}
+
 bool daemon_run(struct config *config, const struct config_arguments *arguments,
                 struct error *error)
 {
+    keep_memory_small();
     struct daemon *daemon = daemon_create(config, arguments);
     if (!daemon_take_slot(daemon, error) || uv_loop_init(&daemon->loop) != 0) {
         daemon_deinit(daemon);
