@@ -64,7 +64,7 @@ void table_moves_add(struct table_moves *moves, size_t table, size_t count, stru
 {
     const struct table_place *place = &moves->places[table][count];
     struct count_moves *counts = &moves->counts[place->count_table];
-    if (place->place == TABLE_NO_PLACE) {
+    if (place->place == TABLE_NO_PLACE || key.size > TABLE_KEY_BYTES_MAX) {
         return;
     }
     if (counts->count == counts->capacity) {

@@ -204,8 +204,9 @@ static void append_moved(const struct writing *writing, enum table_form form, si
     if (has_new) {
         buffer_append_format(out, " UNION ALL SELECT \"=%zu\", 1 FROM n", count);
     }
-    buffer_append_string(out, ") AS moved WHERE k IS NOT NULL GROUP BY k HAVING sum(n) <> 0)"
-                              " AS summed), '')");
+    buffer_append_string(out, ") AS moved WHERE ");
+    table_sql_append_is_counted(out, "k");
+    buffer_append_string(out, " GROUP BY k HAVING sum(n) <> 0) AS summed), '')");
 }
 
 /* The end of a statement that counts: the written rows, and for each count the keys that they move. */

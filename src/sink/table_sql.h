@@ -59,6 +59,9 @@ void table_sql_append_counts(const struct tables *tables, size_t index, struct b
  * `*count_table`; TABLE_NO_PLACE where only PostgreSQL knows what it goes by. */
 int table_sql_place(const struct tables *tables, size_t table, size_t count, size_t *count_table);
 unsigned table_sql_place_count(const struct tables *tables, size_t count_table);
+/* Whether `key`, an SQL expression, is counted: one that is null, or too long for the key of a table of counts
+ * (TABLE_KEY_BYTES_MAX), is not, whether its row comes, goes or stays. */
+void table_sql_append_is_counted(struct buffer *out, const char *key);
 /* Quoted, the setting in which the transaction keeps what the statement has counted for the `count`th count of a table. */
 void table_sql_append_setting(struct buffer *out, size_t table, enum table_form form, size_t count);
 

@@ -61,6 +61,12 @@ unsigned table_sql_place_count(const struct tables *tables, size_t count_table)
     return places < TABLE_PLACES_MAX ? places : TABLE_PLACES_MAX;
 }
 
+/* A row that was written before its count was described may hold more than a key can. */
+void table_sql_append_is_counted(struct buffer *out, const char *key)
+{
+    buffer_append_format(out, "octet_length(%s) <= %d", key, TABLE_KEY_BYTES_MAX);
+}
+
 /* --- what was sent with the rows --- */
 
 /* `+ <the number in its place, if it was so>` of each count of the table that adds to the column. */
