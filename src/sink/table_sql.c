@@ -494,22 +494,27 @@ static void append_live_ours(const struct writing *writing)
     append_tally(writing, TABLE_LIVE, has_new);
 }
 
+#define SENT    "standpipe_sent"
+#define CHANGED "standpipe_changed"
+#define MADE    "standpipe_made"
+
 /* The user's table has no column that says which record a row is of: the values are compared. A row that is there is
- * changed in place, because others may refer to it. */
+ * changed in place, because others may refer to it. The subqueries have names that no table of theirs can have
+ * (config refuses them): a table called `x` would else be read from, and not written to, by its own name. */
 static void append_live_users(const struct writing *writing)
 {
     struct buffer *out = writing->out;
     const struct table *table = writing->table;
-    buffer_append_string(out, "WITH x AS MATERIALIZED (");
+    buffer_append_string(out, "WITH " SENT " AS MATERIALIZED (");
     append_select(writing);
     append_from(writing);
     buffer_append_string(out, "), ");
     if (table->column_count > 1) {
-        buffer_append_string(out, "u AS (UPDATE ");
+        buffer_append_string(out, CHANGED " AS (UPDATE ");
         sql_append_name(out, table->rows_name);
         buffer_append_string(out, " AS t SET ");
         append_assignments(writing, "x.");
-        buffer_append_string(out, " FROM x WHERE t.");
+        buffer_append_string(out, " FROM " SENT " AS x WHERE t.");
         sql_append_name(out, key_name(table));
         buffer_append_string(out, " = x.");
         sql_append_name(out, key_name(table));
@@ -517,24 +522,25 @@ static void append_live_users(const struct writing *writing)
         sql_append_name(out, key_name(table));
         buffer_append_string(out, " = ANY (ARRAY(SELECT ");
         sql_append_name(out, key_name(table));
-        buffer_append_string(out, " FROM x)) AND (");
+        buffer_append_string(out, " FROM " SENT ")) AND (");
         append_columns(writing, "t.", false);
         buffer_append_string(out, ") IS DISTINCT FROM (");
         append_columns(writing, "x.", false);
         buffer_append_string(out, ") RETURNING 1), ");
     }
-    buffer_append_string(out, "w AS (");
+    buffer_append_string(out, MADE " AS (");
     append_insert(writing);
     buffer_append_string(out, "SELECT ");
     append_columns(writing, "x.", true);
-    buffer_append_string(out, " FROM x WHERE NOT EXISTS (SELECT FROM ");
+    buffer_append_string(out, " FROM " SENT " AS x WHERE NOT EXISTS (SELECT FROM ");
     sql_append_name(out, table->rows_name);
     buffer_append_string(out, " AS o WHERE o.");
     sql_append_name(out, key_name(table));
     buffer_append_string(out, " = x.");
     sql_append_name(out, key_name(table));
-    buffer_append_string(out, " OFFSET 0) RETURNING 1) SELECT (SELECT count(*) FROM w)");
-    buffer_append_string(out, table->column_count > 1 ? " + (SELECT count(*) FROM u)" : "");
+    buffer_append_string(out, " OFFSET 0) RETURNING 1) SELECT (SELECT count(*) FROM " MADE ")");
+    buffer_append_string(out,
+                         table->column_count > 1 ? " + (SELECT count(*) FROM " CHANGED ")" : "");
 }
 
 void table_sql_append(const struct tables *tables, size_t index, enum table_form form,

@@ -136,3 +136,16 @@ def test_a_row_that_others_refer_to_stays_where_its_record_goes(setup, send):
     assert setup.database.scalar("SELECT count(*) FROM standpipe_dead_letters") == 0
     left = articles(setup)
     assert left["1"] == "kept" and left["4"] == "held" and left["5"] == "new" and "2" not in left, left
+
+
+@pytest.mark.parametrize("name", ["x", "u", "w", "d"])
+def test_a_table_of_any_name_is_written_to(setup, send, name):
+    setup.database.query(f"CREATE TABLE {name} (id text PRIMARY KEY, title text)")
+    send.text = f"[{name}]\ncollection = {ENTRY}\nexisting = true\nid = text @uri\ntitle = text title\n"
+    anna = Repo(Sequence(), ANNA)
+    send([anna.commit(entry("1", "one"), entry("2", "two"))], 1)
+    send([anna.commit(Create(f"{ENTRY}/1", {"title": "edited"}, action="update"), Delete(f"{ENTRY}/2"))], 2)
+    assert setup.database.query(f"SELECT right(id, 1), title FROM {name}") == [("1", "edited")]
+    setup.database.query(f"DELETE FROM {name}")
+    assert setup.command("rebuild", name).returncode == DONE
+    assert setup.database.query(f"SELECT right(id, 1), title FROM {name}") == [("1", "edited")]
