@@ -117,6 +117,8 @@ struct table {
     size_t index_count;
     struct table_count *counts;
     size_t count_count;
+    uint32_t
+        own_max;   /* how often an index has the record's DID or rkey beside texts with a limit */
     unsigned line; /* of its section, for messages */
     bool is_users; /* made by the user: never created, altered or dropped, and has no view */
 };
@@ -143,6 +145,8 @@ enum {
     TABLE_INDEXES_MAX = 16,
     TABLES_STEPS_MAX = 16,
     TABLE_KEY_BYTES_MAX = 2048, /* that records may put into one index entry, or a key of counts */
+    TABLE_OWN_BYTES =
+        256, /* of DID and rkey: what is beyond is taken from each `bytes_max`, `own_max` times */
     TABLES_FILE_BYTES_MAX = 1024 * 1024
 };
 

@@ -9,7 +9,29 @@ enum {
     HASH_DIGITS = 8
 };
 
-static const char *const methods[] = {"btree", "gin", "gist", "brin", "hash", "spgist"};
+enum {
+    INDEX_COLUMNS_MAX = 32 /* PostgreSQL's */
+};
+
+/* Types by the bit 1 << type. What PostgreSQL has an operator class for, less what a B-tree cannot hold when it is long.
+ * GiST has none for our types. */
+#define BIT(type)  (1U << (type))
+#define TEXTS      (BIT(COLUMN_TEXT) | BIT(COLUMN_CID))
+#define SCALARS    (TEXTS | BIT(COLUMN_INTEGER) | BIT(COLUMN_TIMESTAMPTZ))
+#define CONTAINERS (BIT(COLUMN_JSONB) | BIT(COLUMN_TEXT_ARRAY))
+
+static const struct {
+    const char *name;
+    unsigned types;
+    bool takes_several;
+} methods[] = {
+    {"btree", SCALARS | BIT(COLUMN_BOOLEAN), true},
+    {"gin", CONTAINERS, true},
+    {"gist", 0, true},
+    {"brin", SCALARS, true},
+    {"hash", SCALARS | BIT(COLUMN_BOOLEAN) | CONTAINERS, false},
+    {"spgist", TEXTS, false},
+};
 
 static const char *table_name(const struct tables_parser *parser)
 {
@@ -104,15 +126,41 @@ static bool read_index_columns(struct tables_parser *parser, const struct late_l
     return index->column_count > 0 || FAIL(parser, line->key, "it is empty: name a %s", "column");
 }
 
+/* sort_at is no item of the columns. */
+static enum column_type type_of(const struct tables_parser *parser, const char *name)
+{
+    const struct table_column *column = find_column(parser, slice_from_string(name));
+    return column != NULL ? column->type : COLUMN_TIMESTAMPTZ;
+}
+
+static bool check_method(struct tables_parser *parser, const struct late_line *line,
+                         const struct table_index *index, size_t method)
+{
+    for (size_t i = 0; i < index->column_count; i++) {
+        enum column_type type = type_of(parser, index->columns[i]);
+        if ((methods[method].types & BIT(type)) == 0) {
+            bool is_container = (CONTAINERS & BIT(type)) != 0;
+            return FAIL(parser, line->key, "%s: %s is no method for %s: write using %s",
+                        index->columns[i], methods[method].name, tables_type_name(type),
+                        is_container ? "gin" : "btree, or nothing");
+        }
+    }
+    if (index->column_count > (methods[method].takes_several ? INDEX_COLUMNS_MAX : 1)) {
+        return FAIL(parser, line->key, "%s takes %d: make several of it", methods[method].name,
+                    methods[method].takes_several ? INDEX_COLUMNS_MAX : 1);
+    }
+    return !index->is_unique || method == 0 ||
+           FAIL(parser, line->key, "%s cannot be unique: take it out", methods[method].name);
+}
+
 static bool read_method(struct tables_parser *parser, const struct late_line *line,
                         struct slice method, struct table_index *index)
 {
     struct slice name = method.size > 0 ? method : SLICE("btree");
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
-        if (slice_equals(slice_from_string(methods[i]), name)) {
+        if (slice_equals(slice_from_string(methods[i].name), name)) {
             index->method = tables_copy(parser, name);
-            return !index->is_unique || i == 0 ||
-                   FAIL(parser, line->key, "%s cannot be unique: take it out", methods[i]);
+            return check_method(parser, line, index, i);
         }
     }
     return FAIL(parser, line->key,

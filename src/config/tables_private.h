@@ -1,7 +1,8 @@
 /*
  * What the parts of the parser of tables.conf share.
  *
- *   ini_text --section, name, value--> tables_parse.c --> tables_column.c (a column), tables_late.c (index, unique, count)
+ *   ini_text --section, name, value--> tables_parse.c --> tables_column.c (a column), tables_late.c (index, unique, count),
+ *                                                         tables_limits.c (how long a text may be)
  *
  * Ownership: what stays is in the parser's arena. Threading: one parser, one thread.
  */
@@ -77,6 +78,10 @@ bool tables_read_path(struct tables_parser *parser, const char *column, struct s
 /* NULL, or what is wrong with `text` as a constant of the type. */
 const char *tables_constant_fault(enum column_type type, struct slice text);
 const char *tables_type_name(enum column_type type);
+/* A column that the section describes, or NULL; faults are then told of its line. */
+const struct table_column *tables_find_described(struct tables_parser *parser, const char *name);
+/* Gives the texts of the section's table their `bytes_max`, and refuses constants that are beyond it. */
+bool tables_limit_values(struct tables_parser *parser);
 /* Checks the section that is being read, if any, and keeps it. */
 bool tables_end_section(struct tables_parser *parser);
 /* As tables_name_fault(), of what stands beside our own tables. */

@@ -37,8 +37,7 @@ static struct table_column make_standard(struct tables_parser *parser, size_t i)
     return column;
 }
 
-/* Faults are then told of its line. */
-static const struct table_column *find_described(struct tables_parser *parser, const char *name)
+const struct table_column *tables_find_described(struct tables_parser *parser, const char *name)
 {
     const struct table_builder *now = &parser->now;
     for (size_t i = 0; i < now->column_count; i++) {
@@ -61,7 +60,7 @@ static bool add_standard_columns(struct tables_parser *parser, struct table_colu
     static const char ours[] = "every table has that column: take it out";
     for (size_t i = 0; i < STANDARD_COLUMNS; i++) {
         const char *name = standard[i].name;
-        const struct table_column *described = find_described(parser, name);
+        const struct table_column *described = tables_find_described(parser, name);
         if (described == NULL) {
             columns[i] = make_standard(parser, i);
             continue;
@@ -75,7 +74,7 @@ static bool add_standard_columns(struct tables_parser *parser, struct table_colu
         }
         columns[i] = *described;
     }
-    return find_described(parser, TABLE_SORT_COLUMN) == NULL ||
+    return tables_find_described(parser, TABLE_SORT_COLUMN) == NULL ||
            refuse_described(parser, TABLE_SORT_COLUMN, ours);
 }
 
@@ -112,64 +111,6 @@ static bool collect_columns(struct tables_parser *parser)
     now->table.columns = tables_copy_items(parser, columns, count, sizeof(columns[0]));
     now->table.column_count = count;
     return true;
-}
-
-/* --- what an index holds --- */
-
-/* jsonb is none: it is as long as it happens to be spelled, and an index over it by GIN has hashes. */
-static bool is_of_any_length(const struct table_column *column)
-{
-    bool is_text = column->type == COLUMN_TEXT || column->type == COLUMN_CID ||
-                   column->type == COLUMN_TEXT_ARRAY;
-    return column->source == COLUMN_PATH && is_text;
-}
-
-static bool has_index_column(const struct table_index *index, const struct table_column *column)
-{
-    for (size_t i = 0; i < index->column_count; i++) {
-        if (strcmp(index->columns[i], column->name) == 0) {
-            return is_of_any_length(column);
-        }
-    }
-    return false;
-}
-
-static void limit_bytes(struct table_column *column, uint32_t bytes)
-{
-    if (column->bytes_max == 0 || column->bytes_max > bytes) {
-        column->bytes_max = bytes;
-    }
-}
-
-/* The columns of an entry share it. */
-static void limit_index(struct table *table, const struct table_index *index)
-{
-    uint32_t sharing = 0;
-    for (size_t i = 0; i < table->column_count; i++) {
-        sharing += has_index_column(index, &table->columns[i]) ? 1 : 0;
-    }
-    for (size_t i = 0; i < table->column_count && sharing > 0; i++) {
-        if (has_index_column(index, &table->columns[i])) {
-            limit_bytes(&table->columns[i], TABLE_KEY_BYTES_MAX / sharing);
-        }
-    }
-}
-
-/* PostgreSQL refuses a row whose index entry is beyond 2,704 bytes, a third of a page (54000); what is not of the record,
- * such as its DID, has the rest. A hash index holds hashes. */
-static void limit_values(struct table *table)
-{
-    for (size_t i = 0; i < table->index_count; i++) {
-        if (strcmp(table->indexes[i].method, "hash") != 0) {
-            limit_index(table, &table->indexes[i]);
-        }
-    }
-    for (size_t i = 0; i < table->count_count; i++) {
-        struct table_column *by = &table->columns[table->counts[i].by];
-        if (is_of_any_length(by)) {
-            limit_bytes(by, TABLE_KEY_BYTES_MAX);
-        }
-    }
 }
 
 static bool find_key(struct tables_parser *parser)
@@ -262,7 +203,9 @@ bool tables_end_section(struct tables_parser *parser)
         tables_copy_items(parser, now->indexes, now->table.index_count, sizeof(now->indexes[0]));
     now->table.counts =
         tables_copy_items(parser, now->counts, now->table.count_count, sizeof(now->counts[0]));
-    limit_values(&now->table);
+    if (!tables_limit_values(parser)) {
+        return false;
+    }
     parser->tables[parser->count++] = now->table;
     parser->has_section = false;
     return true;

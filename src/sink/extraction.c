@@ -33,7 +33,8 @@ struct extraction {
     size_t slot_count;
     struct column_value **values; /* of each column: the slot that counts */
     size_t bad_column;
-    struct arena *arena; /* while it runs */
+    struct arena *arena; /* while it runs, as the next one */
+    size_t less;         /* bytes that each limit is lowered by */
 };
 
 static const struct column_value no_value;
@@ -251,11 +252,22 @@ static bool walk_array(struct extraction *extraction, struct path_node *node, st
     return true;
 }
 
+/* Never 0, which is no limit. */
+static struct column_kind lower_limit(struct column_kind kind, size_t less)
+{
+    if (kind.bytes_max > 0) {
+        kind.bytes_max = kind.bytes_max > less ? kind.bytes_max - (uint32_t)less : 1;
+    }
+    return kind;
+}
+
 static bool walk(struct extraction *extraction, struct path_node *node, struct slice json)
 {
     for (size_t i = 0; i < node->end_count; i++) {
         const struct path_end *end = &node->ends[i];
-        if (!column_value_take(&extraction->slots[end->slot], end->kind, json, extraction->arena)) {
+        struct column_kind kind =
+            extraction->less > 0 ? lower_limit(end->kind, extraction->less) : end->kind;
+        if (!column_value_take(&extraction->slots[end->slot], kind, json, extraction->arena)) {
             return false;
         }
     }
@@ -313,8 +325,10 @@ static enum extraction_result choose_values(struct extraction *extraction)
 }
 
 enum extraction_result extraction_run(struct extraction *extraction, struct slice record,
-                                      struct arena *arena)
+                                      size_t own_bytes, struct arena *arena)
 {
+    size_t beyond = own_bytes > TABLE_OWN_BYTES ? own_bytes - TABLE_OWN_BYTES : 0;
+    extraction->less = beyond * extraction->table->own_max;
     memset(extraction->slots, 0, extraction->slot_count * sizeof(*extraction->slots));
     extraction->arena = arena;
     if (record.size > 0 && !walk(extraction, extraction->root, record)) {

@@ -32,9 +32,11 @@ enum extraction_result {
 /* `table` is borrowed for the extraction's life. */
 struct extraction *extraction_create(const struct table *table) __attribute__((warn_unused_result));
 void extraction_destroy(struct extraction *extraction); /* NULL is fine */
-/* `record` is valid JSON and has been through jsonb_text_without_nul(). */
+/* `record` is valid JSON and has been through jsonb_text_without_nul(). `own_bytes`: of its DID and its rkey, which stand
+ * beside its texts in indexes. */
 enum extraction_result extraction_run(struct extraction *extraction, struct slice record,
-                                      struct arena *arena) __attribute__((warn_unused_result));
+                                      size_t own_bytes, struct arena *arena)
+    __attribute__((warn_unused_result));
 /* Of the last run: what `column` (its place in the table) holds; without a value it is null, or the fallback. */
 const struct column_value *extraction_value(const struct extraction *extraction, size_t column);
 size_t extraction_bad_column(const struct extraction *extraction);

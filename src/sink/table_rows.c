@@ -218,7 +218,8 @@ enum extraction_result table_rows_put(struct table_rows *rows, size_t table,
                                       struct arena *arena)
 {
     struct table_columns *columns = &rows->tables[table];
-    enum extraction_result result = extraction_run(columns->extraction, record, arena);
+    enum extraction_result result =
+        extraction_run(columns->extraction, record, key->did.size + key->rkey.size, arena);
     if (result == EXTRACTION_ROW) {
         append_live(rows, table, key);
     } else {

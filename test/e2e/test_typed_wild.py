@@ -127,6 +127,29 @@ def test_a_text_too_long_for_its_index_is_a_dead_letter_where_the_table_says_so(
     assert setup.database.query("SELECT rkey FROM things") == [("b",)]
 
 
+LONG_DIDS = f"""[things]
+collection = {THING}
+t = text v
+index = t, did
+index = did, rkey, t
+count = thing_counts(text).things by t
+"""
+
+
+def test_the_longest_did_and_rkey_beside_a_long_text_in_an_index_are_no_dead_letter(setup, send):
+    letters = random.Random(5).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=2000)
+    sequence = Sequence()
+    long, anna = Repo(sequence, "did:web:" + "".join(letters)), Repo(sequence, ANNA)
+    things = [Create(f"{THING}/{rkey}", {"v": LONG[:2048]}) for rkey in ("a", "r" * 512)] + [Create(f"{THING}/b", {"v": "x"})]
+    send([long.commit(*things), anna.commit(*things[::2])], 2, LONG_DIDS)
+    assert setup.database.query("SELECT rkey, reason, sqlstate FROM standpipe_dead_letters") == []
+    found = setup.database.query("SELECT length(did), length(rkey), length(t) FROM things ORDER BY 1, 2, 3 NULLS FIRST")
+    assert found == [(32, 1, 1), (32, 1, 2048), (2008, 1, None), (2008, 1, 1), (2008, 512, None)]
+    before = setup.database.typed()
+    assert setup.command("rebuild", "all").returncode == DONE
+    assert setup.database.typed() == before
+
+
 ODD = {
     "a float": b"\xa1av\xfb\x7f\xef\xff\xff\xff\xff\xff\xff",
     "minus nought": b"\xa1av\xfb\x80\x00\x00\x00\x00\x00\x00\x00",

@@ -77,7 +77,7 @@ static void append_values(const struct table *table, struct slice record, struct
 {
     struct arena arena = {0};
     struct extraction *extraction = extraction_create(table);
-    enum extraction_result result = extraction_run(extraction, record, &arena);
+    enum extraction_result result = extraction_run(extraction, record, 0, &arena);
     buffer_append_format(out, "%d", (int)result);
     for (size_t i = 0; i < table->column_count && result == EXTRACTION_ROW; i++) {
         const struct column_value *value = extraction_value(extraction, i);

@@ -164,14 +164,16 @@ static void a_text_that_an_index_holds_has_a_limit(void **state)
         uint32_t bytes;
     } wanted[] = {{"free", 0},       {"alone", 2048}, {"first", 1024}, {"second", 1024},
                   {"items", 2048},   {"hashed", 0},   {"json", 0},     {"number", 0},
-                  {"counted", 2048}, {"did", 0},      {"constant", 0}};
+                  {"counted", 2048}, {"did", 0},      {"constant", 0}, {"own", 1824}};
     (void)state;
     struct tables *tables =
         parse(HEAD "free = text a\nalone = text a\nfirst = text a\nsecond = text a\nitems = text[] "
                    "a[]\nhashed = text a\njson = jsonb a\nnumber = integer a\ncounted = text "
                    "a\nconstant = text 'x'\nindex = alone, did\nindex = second, number, "
                    "first\nunique = first\nindex = items using gin\nindex = hashed using "
-                   "hash\nindex = json using gin\nindex = constant\ncount = c.n by counted\n");
+                   "hash\nindex = json using gin\nindex = constant\ncount = c.n by counted\n"
+                   "own = text a\nindex = own, did, rkey, uri\n");
+    assert_int_equal(find(tables, "t")->own_max, 3);
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         const struct table_column *column = column_of(find(tables, "t"), wanted[i].column);
         assert_int_equal(column->bytes_max, wanted[i].bytes);
@@ -224,8 +226,10 @@ static void the_tables_of_a_collection_are_found_together(void **state)
 
 /* --- mistakes --- */
 
-#define LONG50 "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghij"
-#define LONG64 LONG50 "abcdefghijabcd"
+#define LONG50   "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghij"
+#define LONG64   LONG50 "abcdefghijabcd"
+#define LONG300  LONG50 LONG50 LONG50 LONG50 LONG50 LONG50
+#define LONG2100 LONG300 LONG300 LONG300 LONG300 LONG300 LONG300 LONG300
 
 struct mistake {
     const char *text;
@@ -316,7 +320,20 @@ static const struct mistake mistakes[] = {
     {HEAD "index = did,,rkey\n", "t: index:  is no column of it"},
     {HEAD "index = did desc\n", "t: index: did desc is no column of it"},
     {HEAD "index = did using lsm\n", "t: index: lsm is no method: there are btree"},
-    {HEAD "unique = did using gin\n", "t: unique: gin cannot be unique"},
+    {HEAD "unique = did using hash\n", "t: unique: hash cannot be unique"},
+    {HEAD "index = did using gin\n", "t.conf:3: t: index: did: gin is no method for text"},
+    {HEAD "index = sort_at using gist\n", "sort_at: gist is no method for timestamptz"},
+    {HEAD "a = jsonb a\nindex = did, a using brin\n", "a: brin is no method for jsonb"},
+    {HEAD "a = jsonb a\nindex = a using spgist\n", "a: spgist is no method for jsonb"},
+    {HEAD "index = did, rkey using hash\n", "t: index: hash takes 1: make several of it"},
+    {HEAD "a = jsonb a\nindex = a\n", "a: btree is no method for jsonb: write using gin"},
+    {HEAD "a = text[] a[]\nunique = did, a\n", "a: btree is no method for text[]: write using"},
+    {HEAD "a = text a default='" LONG2100 "'\nindex = did, a\n",
+     "t.conf:3: t.a: its constant has 2100 bytes, its index or count takes 2048: shorten it"},
+    {HEAD "a = text a default='" LONG2100 "'\ncount = c.n by a\n", "t.conf:3: t.a: its constant"},
+    {HEAD "a = text '" LONG2100 "'\ncount = c.n by a\n", "t.conf:3: t.a: its constant has 2100"},
+    {HEAD "a = text '" LONG2100 "'\nb = text '" LONG2100 "'\nindex = a, b\n",
+     "t: standpipe_t_a_b: its constants are too long: an entry of an index has 2704 bytes"},
     {HEAD "index = did\nindex = did\n", "t.conf:4: t: index: standpipe_t_did stands twice"},
     /* counts */
     {HEAD "count = n by did\n",

@@ -55,7 +55,7 @@ static void check_wild(const struct wild *wild)
     (void)hand_column(table, "x", wild->type, wild->paths);
     struct extraction *extraction = extraction_create(table);
     struct slice record = jsonb_text_without_nul(slice_from_string(wild->record), &arena);
-    enum extraction_result result = extraction_run(extraction, record, &arena);
+    enum extraction_result result = extraction_run(extraction, record, 0, &arena);
     const char *found = say(extraction_value(extraction, table->column_count - 1), wild->type);
     if (strcmp(found, wild->expected) != 0) {
         print_error("%s of %s: %s, not %s\n", wild->paths, wild->record, found, wild->expected);
@@ -184,7 +184,8 @@ static enum extraction_result run_one(struct table *table, const char *record)
 {
     struct arena arena = {0};
     struct extraction *extraction = extraction_create(table);
-    enum extraction_result result = extraction_run(extraction, slice_from_string(record), &arena);
+    enum extraction_result result =
+        extraction_run(extraction, slice_from_string(record), 0, &arena);
     if (result == EXTRACTION_BAD) {
         assert_string_equal(table->columns[extraction_bad_column(extraction)].name, "x");
     }
@@ -282,7 +283,7 @@ static void a_million_facets_and_endless_nesting_are_walked_in_bounded_memory(vo
     (void)hand_column(table, "tags", COLUMN_TEXT_ARRAY, "facets/[]/tag");
     (void)hand_column(table, "deep", COLUMN_INTEGER, "deep/deep/deep/deep/deep/deep/deep/deep");
     struct extraction *extraction = extraction_create(table);
-    assert_int_equal(extraction_run(extraction, buffer_slice(&record), &arena), EXTRACTION_ROW);
+    assert_int_equal(extraction_run(extraction, buffer_slice(&record), 0, &arena), EXTRACTION_ROW);
     assert_int_equal(extraction_value(extraction, 8)->item_count, FACETS);
     assert_true(extraction_value(extraction, 7)->text.size > FACETS);
     assert_false(extraction_value(extraction, 9)->has_value);
@@ -292,9 +293,44 @@ static void a_million_facets_and_endless_nesting_are_walked_in_bounded_memory(vo
     buffer_deinit(&record);
 }
 
+/* Beside a long DID an entry of the index has less room: 2,048 bytes of text, less 2 for each byte beyond 256. */
+static void a_text_beside_a_long_did_in_an_index_has_less_room(void **state)
+{
+    static const struct {
+        size_t own, text;
+        bool fits;
+    } cases[] = {{256, 2048, true},  {256, 2049, false}, {300, 1960, true},
+                 {300, 1961, false}, {2560, 1, true},    {2560, 2, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct arena arena = {0};
+        struct buffer record = {0};
+        buffer_append_string(&record, "{\"x\":\"");
+        for (size_t n = 0; n < cases[i].text; n++) {
+            buffer_append_byte(&record, 'a');
+        }
+        buffer_append_string(&record, "\"}");
+        hand_begin();
+        struct table *table = hand_table("things", "app.test.thing");
+        struct table_column *column = hand_column(table, "x", COLUMN_TEXT, "x");
+        column->bytes_max = 2048;
+        table->own_max = 2;
+        struct extraction *extraction = extraction_create(table);
+        enum extraction_result result =
+            extraction_run(extraction, buffer_slice(&record), cases[i].own, &arena);
+        assert_int_equal(result, EXTRACTION_ROW);
+        bool fits = extraction_value(extraction, table->column_count - 1)->has_value;
+        assert_int_equal(fits, cases[i].fits);
+        extraction_destroy(extraction);
+        buffer_deinit(&record);
+        arena_deinit(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_text_beside_a_long_did_in_an_index_has_less_room),
         cmocka_unit_test(values_as_they_are_in_the_wild_become_columns_or_null),
         cmocka_unit_test(a_required_column_without_a_value_means_no_row),
         cmocka_unit_test(a_bad_value_is_a_dead_letter_where_its_column_says_so),
