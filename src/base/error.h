@@ -20,7 +20,7 @@ enum error_kind {
 
 struct error {
     enum error_kind kind;
-    char text[384];
+    char text[768];
 };
 
 /* Formats `text`, cut where it is too long. */

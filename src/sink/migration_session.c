@@ -22,7 +22,7 @@ enum {
     CONNECT_TIMEOUT_MS = 10000,           /* of one host */
     LOCK_TIMEOUT_MS = 30000,
     LOCK_INTERVAL_MS = 50,
-    SAID_SIZE = 220, /* of PostgreSQL's words, so that there is room for ours */
+    SAID_SIZE = MIGRATION_SAID_SIZE - 1, /* of PostgreSQL's words, so that there is room for ours */
 };
 
 static enum error_kind kind_of(const char *sqlstate, const char *message)
@@ -55,6 +55,11 @@ static bool fail(struct migration_session *session, const char *what, const PGre
     char said[SAID_SIZE + 1];
     const char *sqlstate = result != NULL ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     const char *message = PQerrorMessage(session->native);
+    const char *primary =
+        result != NULL ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+    (void)snprintf(session->sqlstate, sizeof(session->sqlstate), "%s",
+                   sqlstate != NULL ? sqlstate : ""); /* both are cut where they are longer */
+    (void)snprintf(session->said, sizeof(session->said), "%s", primary != NULL ? primary : "");
     (void)snprintf(said, sizeof(said), "%s: %s", what, message); /* cut where it is longer */
     explain(session, kind_of(sqlstate != NULL ? sqlstate : "", message), said);
     return false;

@@ -16,13 +16,19 @@
 struct pg_conn;
 struct pg_result;
 
+enum {
+    MIGRATION_SAID_SIZE = 221
+};
+
 struct migration_session {
     const char *conninfo; /* borrowed, as the next two */
     const char *schema;
     struct error *error;
     struct pg_conn *native;
-    struct buffer quoted_schema; /* terminated */
-    struct buffer begin;         /* of each transaction, terminated */
+    struct buffer quoted_schema;    /* terminated */
+    struct buffer begin;            /* of each transaction, terminated */
+    char sqlstate[6];               /* of the statement that has failed; empty where none has */
+    char said[MIGRATION_SAID_SIZE]; /* what PostgreSQL said of it */
 };
 
 /* Connects and checks the encoding; the schema need not exist. */

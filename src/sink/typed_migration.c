@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sink/typed_plan.h"
+#include "sink/typed_sql.h"
 
 enum {
     ROUNDS_PER_TABLE =
@@ -76,6 +77,63 @@ static bool refuse(struct typed_migration *migration, size_t count)
     return false;
 }
 
+/* --- what PostgreSQL refuses --- */
+
+#define UNIQUE_VIOLATION "23505"
+#define NO_RIGHT         "42501"
+#define TOO_LONG         "54000"
+
+static void append_duplicates(const struct typed_plan *plan, struct buffer *out)
+{
+    struct buffer columns = {0};
+    for (size_t i = 0; i < plan->index->column_count; i++) {
+        buffer_append_format(&columns, i > 0 ? ", %s" : "%s", plan->index->columns[i]);
+    }
+    buffer_append_byte(&columns, '\0');
+    buffer_append_format(out,
+                         "rows of one key are there already: take the line out, or delete all but "
+                         "one of each key, migrate, and run `standpipe rebuild all`; SELECT %s, "
+                         "count(*) FROM %s%s%s GROUP BY %s HAVING count(*) > 1 shows them",
+                         columns.data, plan->index_table->rows_name,
+                         plan->index->where != NULL ? " WHERE " : "",
+                         plan->index->where != NULL ? plan->index->where : "", columns.data);
+    buffer_deinit(&columns);
+}
+
+/* The description is at fault, or the rows are, and not the connection. */
+static void explain_index(struct typed_migration *migration,
+                          const struct migration_session *session)
+{
+    const struct typed_plan *plan = &migration->plan;
+    struct buffer why = {0};
+    if (strcmp(session->sqlstate, UNIQUE_VIOLATION) == 0) {
+        append_duplicates(plan, &why);
+    } else if (strcmp(session->sqlstate, TOO_LONG) == 0) {
+        buffer_append_format(&why,
+                             "rows hold more than fits into it (%s): run `standpipe rebuild %s` "
+                             "with this description, which leaves that out, and migrate again",
+                             session->said, plan->index_table->name);
+    } else {
+        buffer_append_format(&why, "%s: correct its line in the description", session->said);
+    }
+    error_set(session->error, ERROR_REFUSED, "typed table %s: index %s cannot be made: %.*s",
+              plan->index_table->name, plan->index->name, SLICE_ARGS(buffer_slice(&why)));
+    buffer_deinit(&why);
+}
+
+static void explain(struct typed_migration *migration, const struct migration_session *session)
+{
+    bool is_refused =
+        session->error->kind == ERROR_REFUSED && strcmp(session->sqlstate, NO_RIGHT) != 0;
+    if (is_refused && migration->plan.index != NULL && migration->plan.sql.size == 0) {
+        explain_index(migration, session);
+    } else if (is_refused) {
+        error_set(session->error, ERROR_REFUSED,
+                  "typed tables: %s: correct the description, or what else uses the table",
+                  session->said);
+    }
+}
+
 /* --- changes --- */
 
 static bool run_terminated(struct migration_session *session, const char *what, struct buffer *sql)
@@ -91,44 +149,109 @@ static bool let_go_of_snapshot(struct migration_session *session)
     return migration_session_run(session, "letting go of a snapshot", "SELECT");
 }
 
+/* What a build that failed has left behind is no index, and yet a unique one of them refuses rows of whoever writes. */
+static void drop_left_over(struct typed_migration *migration,
+                           const struct migration_session *session)
+{
+    struct error ignored; /* the next migration drops it */
+    struct migration_session quiet = *session;
+    struct buffer sql = {0};
+    struct buffer schema = {0};
+    buffer_append_format(&schema, "%s.", migration->plan.schema);
+    buffer_append_byte(&schema, '\0');
+    typed_drop_index(migration->plan.index->name, schema.data, &sql);
+    quiet.error = &ignored;
+    (void)run_terminated(&quiet, "an index", &sql);
+    buffer_deinit(&schema);
+    buffer_deinit(&sql);
+}
+
 static bool run_concurrently(struct typed_migration *migration)
 {
     struct migration_session *first = migration->session;
     struct migration_session second = {
         .conninfo = first->conninfo, .schema = first->schema, .error = first->error};
     /* Of the session, since there is no transaction that they could be of. */
-    bool is_done = let_go_of_snapshot(first) && migration_session_open(&second) &&
-                   migration_session_run(&second, "an index", "SET statement_timeout = 0") &&
-                   migration_session_run(&second, "an index", "SET lock_timeout = 0") &&
-                   run_terminated(&second, "an index", &migration->plan.concurrent);
+    bool is_ready = let_go_of_snapshot(first) && migration_session_open(&second) &&
+                    migration_session_run(&second, "an index", "SET statement_timeout = 0") &&
+                    migration_session_run(&second, "an index", "SET lock_timeout = 0");
+    bool is_done = is_ready && run_terminated(&second, "an index", &migration->plan.index_sql);
+    if (is_ready && !is_done && migration->plan.index != NULL) {
+        explain(migration, &second);
+        drop_left_over(migration, &second);
+    }
     migration_session_close(&second);
+    return is_done;
+}
+
+static bool run_planned(struct typed_migration *migration)
+{
+    struct typed_plan *plan = &migration->plan;
+    struct migration_session *session = migration->session;
+    if (plan->sql.size == 0 && plan->is_concurrent) {
+        return run_concurrently(migration);
+    }
+    bool is_done =
+        run_terminated(session, "typed tables", plan->sql.size > 0 ? &plan->sql : &plan->index_sql);
+    if (!is_done) {
+        explain(migration, session);
+    }
     return is_done;
 }
 
 static bool change(struct typed_migration *migration)
 {
-    struct typed_plan *plan = &migration->plan;
-    bool is_concurrent = plan->sql.size == 0;
-    if (!(is_concurrent ? run_concurrently(migration)
-                        : run_terminated(migration->session, "typed tables", &plan->sql)) ||
+    const struct typed_plan *plan = &migration->plan;
+    bool is_index = plan->sql.size == 0;
+    if (!run_planned(migration) ||
         !migration_session_run(migration->session, "committing", "COMMIT")) {
         return false;
     }
     buffer_append_slice(migration->report,
-                        buffer_slice(is_concurrent ? &plan->concurrent_words : &plan->words));
+                        buffer_slice(is_index ? &plan->index_words : &plan->words));
     return true;
 }
 
-/* First what a transaction can do, for all tables: a long build must not keep the others waiting. */
-static bool find_change(struct typed_migration *migration, bool is_concurrent)
+/* In this order, for all tables: a build that is long, or that fails, must not keep the others waiting. */
+enum phase {
+    PHASE_TABLES,
+    PHASE_SMALL_INDEXES,
+    PHASE_INDEXES,
+    PHASE_COUNT
+};
+
+static bool is_of_phase(const struct typed_plan *plan, enum phase phase)
+{
+    switch (phase) {
+    case PHASE_TABLES:
+        return plan->sql.size > 0;
+    case PHASE_SMALL_INDEXES:
+        return plan->index_sql.size > 0 && !plan->is_concurrent;
+    case PHASE_INDEXES:
+        return plan->index_sql.size > 0 || plan->is_waiting;
+    case PHASE_COUNT:
+        break;
+    }
+    return false;
+}
+
+static bool find_of_phase(struct typed_migration *migration, enum phase phase)
 {
     for (size_t n = 0; plan_nth(migration, n); n++) {
-        const struct typed_plan *plan = &migration->plan;
-        if (is_concurrent ? plan->concurrent.size > 0 || plan->is_waiting : plan->sql.size > 0) {
+        if (is_of_phase(&migration->plan, phase)) {
             return true;
         }
     }
     return false;
+}
+
+static bool find_change(struct typed_migration *migration)
+{
+    bool is_found = false;
+    for (int phase = 0; phase < PHASE_COUNT && !is_found; phase++) {
+        is_found = find_of_phase(migration, (enum phase)phase);
+    }
+    return is_found;
 }
 
 /* Locks, looks, changes one thing. */
@@ -141,8 +264,8 @@ static bool run_round(struct typed_migration *migration, bool *is_over)
     if (refusals > 0) {
         return refuse(migration, refusals);
     }
-    *is_over = !find_change(migration, false) && !find_change(migration, true);
-    if (!*is_over && migration->plan.sql.size == 0 && migration->plan.concurrent.size == 0) {
+    *is_over = !find_change(migration);
+    if (!*is_over && migration->plan.sql.size == 0 && migration->plan.index_sql.size == 0) {
         error_set(migration->session->error, ERROR_UNREACHABLE,
                   "typed tables: another session builds an index: wait for it, or end it");
         return false;
@@ -186,7 +309,7 @@ static bool print_all(struct typed_migration *migration)
     }
     for (size_t n = 0; plan_nth(migration, n); n++) {
         buffer_append_slice(migration->report, buffer_slice(&migration->plan.sql));
-        buffer_append_slice(migration->report, buffer_slice(&migration->plan.concurrent));
+        buffer_append_slice(migration->report, buffer_slice(&migration->plan.index_sql));
         append_comments(migration->report, buffer_slice(&migration->plan.refusals));
     }
     size_t refusals = collect_refusals(migration);

@@ -19,20 +19,23 @@ enum {
 void typed_plan_clear(struct typed_plan *plan)
 {
     buffer_clear(&plan->sql);
-    buffer_clear(&plan->concurrent);
+    buffer_clear(&plan->index_sql);
     buffer_clear(&plan->words);
-    buffer_clear(&plan->concurrent_words);
+    buffer_clear(&plan->index_words);
     buffer_clear(&plan->refusals);
     plan->is_waiting = false;
     plan->is_emptied = false;
+    plan->is_concurrent = false;
+    plan->index_table = NULL;
+    plan->index = NULL;
 }
 
 void typed_plan_deinit(struct typed_plan *plan)
 {
     buffer_deinit(&plan->sql);
-    buffer_deinit(&plan->concurrent);
+    buffer_deinit(&plan->index_sql);
     buffer_deinit(&plan->words);
-    buffer_deinit(&plan->concurrent_words);
+    buffer_deinit(&plan->index_words);
     buffer_deinit(&plan->refusals);
 }
 
@@ -141,14 +144,17 @@ static bool is_wanted_index(const struct table *table, const char *name)
     return false;
 }
 
-static void make_index_now(struct typed_plan *plan, const struct table *table,
-                           const struct table_index *index, enum typed_index_state state)
+#define SAY_INDEX(plan, ...) buffer_append_format(&(plan)->index_words, "typed table " __VA_ARGS__)
+
+static void make_index(struct typed_plan *plan, const struct table *table,
+                       const struct table_index *index, enum typed_index_state state)
 {
     if (state == TYPED_INDEX_INVALID) {
-        buffer_append_format(&plan->sql, "DROP INDEX %s;\n", index->name);
+        buffer_append_format(&plan->index_sql, "DROP INDEX %s;\n", index->name);
     }
-    typed_create_index(table, index, "", "", &plan->sql);
-    SAY(plan, "%s: index %s created\n", table->name, index->name);
+    typed_create_index(table, index, "", "", &plan->index_sql);
+    SAY_INDEX(plan, "%s: index %s created\n", table->name, index->name);
+    plan->index = index;
 }
 
 /* One statement a time: none of them can be in a transaction. */
@@ -156,26 +162,34 @@ static void make_index_concurrently(struct typed_plan *plan, const struct table 
                                     const struct table_index *index, enum typed_index_state state)
 {
     struct buffer schema = {0};
-    if (plan->concurrent.size > 0) {
-        return;
-    }
+    bool is_left_over = state == TYPED_INDEX_INVALID;
     buffer_append_format(&schema, "%s.", plan->schema);
     buffer_append_byte(&schema, '\0');
-    if (state == TYPED_INDEX_INVALID) {
-        buffer_append_format(&plan->concurrent, "DROP INDEX CONCURRENTLY IF EXISTS %s%s;\n",
-                             schema.data, index->name);
-        buffer_append_format(&plan->concurrent_words,
-                             "typed table "
-                             "%s: index %s dropped, as its build did not end\n",
-                             table->name, index->name);
-    } else {
-        typed_create_index(table, index, "CONCURRENTLY ", schema.data, &plan->concurrent);
-        buffer_append_format(&plan->concurrent_words,
-                             "typed table "
-                             "%s: index %s created\n",
-                             table->name, index->name);
+    plan->is_concurrent = true;
+    if (is_left_over) {
+        typed_drop_index(index->name, schema.data, &plan->index_sql);
+        SAY_INDEX(plan, "%s: index %s dropped, as its build did not end\n", table->name,
+                  index->name);
+    }
+    if (!is_left_over || plan->is_whole) {
+        typed_create_index(table, index, "CONCURRENTLY ", schema.data, &plan->index_sql);
+        SAY_INDEX(plan, "%s: index %s created\n", table->name, index->name);
+        plan->index = index;
     }
     buffer_deinit(&schema);
+}
+
+/* The rows that are there may not fit. So each index is made by itself, and after all else: what else is new stays, and
+ * a rebuild can make the rows fit. */
+static void plan_late_index(struct typed_plan *plan, const struct table *table,
+                            const struct table_index *index, enum typed_index_state state)
+{
+    bool is_small = typed_catalog_bytes(plan->catalog, table->rows_name) < TYPED_SMALL_BYTES;
+    if (plan->index_sql.size > 0 && !plan->is_whole) {
+        return;
+    }
+    plan->index_table = table;
+    (is_small ? make_index : make_index_concurrently)(plan, table, index, state);
 }
 
 static void plan_index(struct typed_plan *plan, const struct table *table,
@@ -183,7 +197,6 @@ static void plan_index(struct typed_plan *plan, const struct table *table,
 {
     enum typed_index_state state =
         typed_catalog_index(plan->catalog, table->rows_name, index->name);
-    bool is_small = typed_catalog_bytes(plan->catalog, table->rows_name) < TYPED_SMALL_BYTES;
     switch (state) {
     case TYPED_INDEX_VALID:
         return;
@@ -192,9 +205,14 @@ static void plan_index(struct typed_plan *plan, const struct table *table,
         return;
     case TYPED_INDEX_ABSENT:
     case TYPED_INDEX_INVALID:
-        (is_small ? make_index_now : make_index_concurrently)(plan, table, index, state);
+        break;
+    }
+    if (typed_catalog_kind(plan->catalog, table->rows_name) != '\0') {
+        plan_late_index(plan, table, index, state);
         return;
     }
+    typed_create_index(table, index, "", "", &plan->sql);
+    SAY(plan, "%s: index %s created\n", table->name, index->name);
 }
 
 static void drop_unwanted_indexes(struct typed_plan *plan, const struct table *table)

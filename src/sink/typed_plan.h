@@ -1,7 +1,7 @@
 /*
  * Typed plan: what must be done so that the database has what the description says, and what only a human may do.
  *
- *   description + catalogue --> SQL for one transaction | one statement outside of one | refusals
+ *   description + catalogue --> SQL for one transaction | an index, in a transaction of its own or outside of any | refusals
  *
  * Nothing that loses data is planned: a column or table that is no longer described, or has another type, is refused
  * with the statement that a human would run.
@@ -22,10 +22,15 @@ enum {
 struct typed_plan {
     const struct typed_catalog *catalog; /* borrowed, as the next one */
     const char *schema;                  /* quoted */
-    struct buffer sql;                   /* for one transaction; empty: nothing */
-    struct buffer concurrent; /* a statement outside of any, once `sql` is done; empty: nothing */
-    struct buffer words;      /* a line for each thing that `sql` does */
-    struct buffer concurrent_words;
+    bool is_whole;     /* of a dry run: all indexes of a table at once, and not the next one */
+    struct buffer sql; /* for one transaction; empty: nothing */
+    struct buffer
+        index_sql;      /* an index of rows that are there, once `sql` is done; empty: nothing */
+    bool is_concurrent; /* `index_sql` is one statement, and outside of any transaction */
+    const struct table *index_table; /* of `index_sql`, as the next one */
+    const struct table_index *index; /* that is made; NULL: what is left of it is dropped */
+    struct buffer words;             /* a line for each thing that `sql` does */
+    struct buffer index_words;
     struct buffer refusals; /* a line each */
     bool is_waiting;        /* another session is building an index of it */
     bool is_emptied;        /* what `sql` makes is empty, whatever is remembered of it */

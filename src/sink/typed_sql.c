@@ -107,6 +107,11 @@ void typed_create_index(const struct table *table, const struct table_index *ind
     buffer_append_string(out, ";\n");
 }
 
+void typed_drop_index(const char *name, const char *schema, struct buffer *out)
+{
+    buffer_append_format(out, "DROP INDEX CONCURRENTLY IF EXISTS %s%s;\n", schema, name);
+}
+
 /* A row without a rev (of the reference system) is old by its record's event time, as where records are cleared. */
 static const char hidden[] =
     "    WHERE NOT EXISTS (SELECT FROM repos AS p WHERE p.did = r.did\n"

@@ -23,6 +23,8 @@ void typed_create_table(const struct table *table, struct buffer *out);
 /* `schema` (quoted, with its dot) stands before the table; "" where search_path is ours. */
 void typed_create_index(const struct table *table, const struct table_index *index, const char *how,
                         const char *schema, struct buffer *out);
+/* Outside of any transaction, and only where it is there. */
+void typed_drop_index(const char *name, const char *schema, struct buffer *out);
 /* With these columns; hides what `records` hides. */
 void typed_create_view(const struct table *table, const char *const *columns, size_t count,
                        struct buffer *out);

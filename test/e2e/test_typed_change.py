@@ -57,3 +57,18 @@ def test_a_text_too_long_to_be_counted_goes_though_its_count_came_later(setup, d
     assert setup.database.query("SELECT rkey, t FROM standpipe_things ORDER BY rkey") == [("changed", "x"), ("new", "x")]
     # Not rebuilt yet: two of x came, and two went that were never counted.
     assert setup.database.query("SELECT key, things FROM thing_counts WHERE things <> 0") == []
+
+
+def test_a_rebuild_makes_the_rows_fit_into_an_index_that_came_later(setup, describe, send):
+    describe(HEAD)
+    send([Repo(Sequence(), ANNA).commit(Create(f"{THING}/long", {"t": LONG, "u": "y"}), Create(f"{THING}/short", {"t": "x"}))], 1)
+    describe(HEAD + "u = text u\nindex = t\n")
+    refused = setup.command("migrate")
+    assert refused.returncode == FAILED
+    assert "typed table things: index standpipe_things_t cannot be made" in refused.stderr
+    assert "postgres.url" not in refused.stderr and "run `standpipe rebuild things`" in refused.stderr
+    assert setup.command("rebuild", "things").returncode == DONE
+    made = setup.command("migrate")
+    assert made.returncode == DONE, made.stderr
+    assert "index standpipe_things_t created" in made.stdout
+    assert setup.database.query("SELECT rkey, t, u FROM things ORDER BY rkey") == [("long", None, "y"), ("short", "x", None)]

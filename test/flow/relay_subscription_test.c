@@ -28,7 +28,7 @@ struct owner {
     unsigned stop_after; /* frames */
     unsigned disconnects;
     unsigned stop_after_disconnects;
-    char error[400];
+    char error[sizeof(((struct error *)0)->text)];
     void (*on_frame)(struct owner *owner);
     struct subscription_counters counters;
     bool has_closed;
