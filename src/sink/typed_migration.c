@@ -307,10 +307,13 @@ static bool print_all(struct typed_migration *migration)
     if (!look(migration)) {
         return false;
     }
+    migration->plan.is_whole = true;
     for (size_t n = 0; plan_nth(migration, n); n++) {
         buffer_append_slice(migration->report, buffer_slice(&migration->plan.sql));
-        buffer_append_slice(migration->report, buffer_slice(&migration->plan.index_sql));
         append_comments(migration->report, buffer_slice(&migration->plan.refusals));
+    }
+    for (size_t n = 0; plan_nth(migration, n); n++) {
+        buffer_append_slice(migration->report, buffer_slice(&migration->plan.index_sql));
     }
     size_t refusals = collect_refusals(migration);
     return refusals == 0 || refuse(migration, refusals);

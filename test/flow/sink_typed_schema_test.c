@@ -498,6 +498,22 @@ static void a_dry_run_shows_the_sql_and_changes_nothing(void **state)
     sink_postgres_query("CREATE SCHEMA public");
 }
 
+static void a_dry_run_shows_every_index_of_a_large_table(void **state)
+{
+    static const char text[] = HEAD "a = text a\nindex = a\nindex = rkey\nindex = cid\n";
+    (void)state;
+    migrate(HEAD "a = text a\n");
+    sink_postgres_query(MANY);
+    migrate(HEAD "a = text a\nindex = a\n");
+    sink_postgres_query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
+                        "'standpipe_things_a'::regclass");
+    assert_true(run(text, true));
+    assert_reported("DROP INDEX CONCURRENTLY IF EXISTS \"public\".standpipe_things_a;\n"
+                    "CREATE INDEX CONCURRENTLY standpipe_things_a ON");
+    assert_reported("CREATE INDEX CONCURRENTLY standpipe_things_rkey ON");
+    assert_reported("CREATE INDEX CONCURRENTLY standpipe_things_cid ON");
+}
+
 /* --- names --- */
 
 static void assert_refused_name(const char *word)
@@ -546,6 +562,7 @@ int main(void)
         TYPED_TEST(what_others_made_is_left_alone),
         TYPED_TEST(a_table_of_the_users_is_only_looked_at),
         TYPED_TEST(a_dry_run_shows_the_sql_and_changes_nothing),
+        TYPED_TEST(a_dry_run_shows_every_index_of_a_large_table),
         TYPED_TEST(every_word_that_the_server_reserves_is_refused),
     };
     return cmocka_run_group_tests(tests, start, stop);
