@@ -9,7 +9,7 @@
 enum {
     ROUNDS_PER_TABLE =
         2 + 2 * TABLE_INDEXES_MAX, /* a round changes one table, or builds one index */
-    FIRST_REFUSAL_MAX = 250
+    FIRST_REFUSAL_MAX = 640
 };
 
 struct typed_migration {

@@ -149,3 +149,14 @@ def test_a_table_of_any_name_is_written_to(setup, send, name):
     setup.database.query(f"DELETE FROM {name}")
     assert setup.command("rebuild", name).returncode == DONE
     assert setup.database.query(f"SELECT right(id, 1), title FROM {name}") == [("1", "edited")]
+
+
+def test_an_update_that_a_constraint_refuses_removes_the_row_unless_others_refer_to_it(setup, send):
+    setup.database.query(SCHEMA)
+    setup.database.query("INSERT INTO authors VALUES (%s)", ANNA)
+    anna = Repo(Sequence(), ANNA)
+    send([anna.commit(*[entry(rkey, f"title {rkey}") for rkey in "123"])], 1)
+    setup.database.query("INSERT INTO comments SELECT id FROM articles WHERE title = 'title 3'")
+    send([anna.commit(*[Create(f"{ENTRY}/{rkey}", {"title": "title 1"}, action="update") for rkey in "23"])], 2)
+    assert articles(setup) == {"1": "title 1", "3": "title 3"}
+    assert setup.database.scalar("SELECT count(*) FROM standpipe_dead_letters") == 0

@@ -73,6 +73,16 @@ def test_migrate_refuses_to_lose_a_column_and_says_how_it_would_go(setup, descri
     assert "name" not in columns(setup.database, "things")
 
 
+def test_a_refusal_says_the_whole_statement_however_long_the_names_are(setup, describe):
+    table, column = "t" * 49, "c" * 63
+    long = f"[{table}]\ncollection = com.example.thing\n"
+    assert setup.command("migrate", overrides=describe(long + f"{column} = text name\n")).returncode == DONE
+    for less, name in ((long, f"DROP COLUMN {column}"), (THINGS, f"DROP TABLE standpipe_{table}")):
+        done = setup.command("migrate", overrides=describe(less))
+        assert done.returncode == FAILED
+        assert f"{name}; " in done.stderr and done.stderr.rstrip().endswith("and migrate again")
+
+
 def test_the_daemon_makes_the_built_in_tables(setup, start_relay, generated):
     setup.relay = start_relay(generated.frames)
     daemon = setup.run(relay__cursor="oldest")
