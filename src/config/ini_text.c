@@ -64,6 +64,16 @@ static struct slice take_line(struct ini_text *text)
     return text_trim(line);
 }
 
+static bool has_comment(struct slice line)
+{
+    for (size_t i = 1; i < line.size; i++) {
+        if (line.data[i] == ';' && (line.data[i - 1] == ' ' || line.data[i - 1] == '\t')) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool check_line(struct ini_text *text, struct slice line, size_t limit)
 {
     char why[WHY_SIZE] = "";
@@ -75,6 +85,9 @@ static bool check_line(struct ini_text *text, struct slice line, size_t limit)
     } else if (is_head && text_find(line, ']') > SECTION_LIMIT + 1) {
         (void)snprintf(why, sizeof(why), "the section's name is too long: allowed are %d bytes",
                        SECTION_LIMIT);
+    }
+    if (why[0] == '\0' && text->refuses_comments && has_comment(line)) {
+        (void)snprintf(why, sizeof(why), "a ; behind a blank begins a comment: take it out");
     }
     if (why[0] != '\0') {
         fail_at(text, text->line, why);

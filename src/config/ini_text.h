@@ -14,12 +14,14 @@
 #include "base/slice.h"
 
 struct ini_text {
-    const char *path;    /* for messages */
-    struct slice rest;   /* of the text */
-    bool wants_keys;     /* a section without a key is a fault */
-    unsigned line;       /* of the value that on_value gets; first is 1 */
-    unsigned key_line;   /* the last line that had a key */
-    unsigned head_line;  /* the last line that had a [section] */
+    const char *path;  /* for messages */
+    struct slice rest; /* of the text */
+    bool wants_keys;   /* a section without a key is a fault */
+    bool
+        refuses_comments; /* behind a value: `;` may be meant as part of it, and inih cuts it there */
+    unsigned line;        /* of the value that on_value gets; first is 1 */
+    unsigned key_line;    /* the last line that had a key */
+    unsigned head_line;   /* the last line that had a [section] */
     unsigned fault_line; /* 0: none */
     struct error *error;
     /* False where the value is wrong; it has then set the error. */

@@ -93,8 +93,9 @@ struct table_index {
     char **columns; /* names of columns, or TABLE_SORT_COLUMN */
     size_t column_count;
     bool is_unique;
-    char *method; /* btree, gin, ... */
-    char *where;  /* SQL, or NULL */
+    char *method;  /* btree, gin, ... */
+    char *where;   /* SQL, or NULL */
+    unsigned line; /* of its section's file, for messages */
 };
 
 /* A number per key that rows of this table add up to: table `counts`, column `column`, by the value of our column `by`.

@@ -180,6 +180,13 @@ static bool read_option(struct column_words *words, struct slice word)
     struct slice name = slice_of(word.data, equals);
     struct slice value = slice_skip(word, equals < word.size ? equals + 1 : equals);
     bool is_path = column->source == COLUMN_PATH;
+    bool is_twice = slice_equals(word, SLICE("required"))  ? column->is_required
+                    : slice_equals(name, SLICE("default")) ? column->fallback != NULL && is_path
+                    : slice_equals(name, SLICE("bad"))     ? words->says_bad
+                                                           : false;
+    if (is_twice) {
+        return FAIL(words, "%.*s stands twice: keep one", SLICE_ARGS(name));
+    }
     if (slice_equals(word, SLICE("required"))) {
         column->is_required = true;
         return is_path || FAIL(words, "%s: it always has a value: take the word out", "required");

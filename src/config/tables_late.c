@@ -168,6 +168,34 @@ static bool read_method(struct tables_parser *parser, const struct late_line *li
                 SLICE_ARGS(name));
 }
 
+/* Of those that have one name; what differs and has one is told by tables_check_names(). */
+static bool is_same_index(const struct table_index *a, const struct table_index *b)
+{
+    bool is_same = strcmp(a->name, b->name) == 0 && a->column_count == b->column_count;
+    for (size_t i = 0; i < a->column_count && is_same; i++) {
+        is_same = strcmp(a->columns[i], b->columns[i]) == 0;
+    }
+    return is_same;
+}
+
+/* Whether a `;` stands in it that no quote holds. */
+static bool ends_statement(struct slice sql)
+{
+    char quote = '\0';
+    for (size_t i = 0; i < sql.size; i++) {
+        char byte = sql.data[i];
+        if (quote == '\0' && byte == ';') {
+            return true;
+        }
+        if (quote == '\0' && (byte == '\'' || byte == '"')) {
+            quote = byte;
+        } else if (byte == quote) {
+            quote = '\0';
+        }
+    }
+    return false;
+}
+
 static bool read_index(struct tables_parser *parser, const struct late_line *line)
 {
     struct table_builder *now = &parser->now;
@@ -179,10 +207,14 @@ static bool read_index(struct tables_parser *parser, const struct late_line *lin
         !read_method(parser, line, method, &index)) {
         return false;
     }
+    if (ends_statement(where)) {
+        return FAIL(parser, line->key, "%s: a ; ends the statement: take it out", "where");
+    }
     index.where = where.size > 0 ? tables_copy(parser, where) : NULL;
     index.name = index_name(parser, &index);
+    index.line = line->line;
     for (size_t i = 0; i < now->table.index_count; i++) {
-        if (strcmp(now->indexes[i].name, index.name) == 0) {
+        if (is_same_index(&now->indexes[i], &index)) {
             return FAIL(parser, line->key, "%s stands twice: take one out", index.name);
         }
     }
@@ -203,6 +235,7 @@ static struct count_table *count_table_of(struct tables_parser *parser, struct s
     if (parser->count_table_count == COUNT_TABLES_MAX) {
         return NULL;
     }
+    parser->count_table_lines[parser->count_table_count] = parser->line;
     struct count_table *table = &parser->count_tables[parser->count_table_count++];
     char *none[COUNT_COLUMNS_MAX] = {NULL};
     *table = (struct count_table){
@@ -312,6 +345,14 @@ static bool read_count(struct tables_parser *parser, const struct late_line *lin
     table->key = tables_copy(parser, words.key);
     count.counts = table->name;
     count.column = tables_copy(parser, words.column);
+    for (size_t i = 0; i < now->table.count_count; i++) {
+        const struct table_count *other = &now->counts[i];
+        if (other->counts == count.counts && other->by == count.by &&
+            strcmp(other->column, count.column) == 0) {
+            return FAIL(parser, line->key, "%s.%s by %.*s stands twice: take one out", table->name,
+                        count.column, SLICE_ARGS(words.by));
+        }
+    }
     now->counts[now->table.count_count++] = count;
     return add_count_column(parser, line, table, words.column);
 }

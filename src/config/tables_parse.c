@@ -120,6 +120,11 @@ static bool take_collection(struct tables_parser *parser, struct slice value)
 static bool take_existing(struct tables_parser *parser, struct slice value)
 {
     bool is_true = slice_equals(value, SLICE("true"));
+    if (parser->now.says_existing) {
+        return tables_fail(parser, "%s.existing: it stands twice: keep one",
+                           parser->now.table.name);
+    }
+    parser->now.says_existing = true;
     parser->now.table.is_users = is_true;
     return is_true || slice_equals(value, SLICE("false")) ||
            tables_fail(parser, "%s.existing: %.*s: write true (the table is yours) or false",
@@ -129,6 +134,10 @@ static bool take_existing(struct tables_parser *parser, struct slice value)
 static bool take_bad(struct tables_parser *parser, struct slice value)
 {
     bool is_dead_letter = slice_equals(value, SLICE("dead_letter"));
+    if (parser->now.says_bad_value) {
+        return tables_fail(parser, "%s.bad: it stands twice: keep one", parser->now.table.name);
+    }
+    parser->now.says_bad_value = true;
     parser->now.bad_value = is_dead_letter ? BAD_VALUE_DEAD_LETTER : BAD_VALUE_NULL;
     return is_dead_letter || slice_equals(value, SLICE("null")) ||
            tables_fail(parser, "%s.bad: %.*s: write null or dead_letter", parser->now.table.name,
@@ -197,15 +206,13 @@ static int compare_count_tables(const void *left, const void *right)
     return strcmp(a->name, b->name);
 }
 
-static bool check_counts(struct tables_parser *parser, const struct count_table *counts)
+static bool check_counts(struct tables_parser *parser, size_t index)
 {
+    const struct count_table *counts = &parser->count_tables[index];
     const char *fault = tables_own_name_fault(counts->name);
+    parser->line = parser->count_table_lines[index];
     for (size_t i = 0; i < parser->count; i++) {
-        const struct table *table = &parser->tables[i];
-        for (size_t c = 0; c < table->count_count; c++) {
-            parser->line = table->counts[c].counts == counts->name ? table->line : parser->line;
-        }
-        if (strcmp(table->name, counts->name) == 0) {
+        if (strcmp(parser->tables[i].name, counts->name) == 0) {
             fault = "a table has that name: use another";
         }
     }
@@ -236,6 +243,7 @@ struct tables *tables_parse(struct slice text, const char *origin, struct error 
     parser->ini = (struct ini_text){.path = origin,
                                     .rest = text,
                                     .wants_keys = true,
+                                    .refuses_comments = true,
                                     .error = error,
                                     .on_value = on_value,
                                     .owner = parser};
@@ -246,8 +254,9 @@ struct tables *tables_parse(struct slice text, const char *origin, struct error 
     }
     is_good = is_good && tables_end_section(parser);
     for (size_t i = 0; i < parser->count_table_count && is_good; i++) {
-        is_good = check_counts(parser, &parser->count_tables[i]);
+        is_good = check_counts(parser, i);
     }
+    is_good = is_good && tables_check_names(parser);
     if (is_good) {
         tables = finish(parser);
     } else {

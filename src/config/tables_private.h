@@ -38,6 +38,7 @@ struct table_builder {
     struct table_column columns[TABLE_COLUMNS_MAX];
     unsigned column_lines[TABLE_COLUMNS_MAX];
     bool says_bad[TABLE_COLUMNS_MAX];
+    bool says_existing, says_bad_value;
     enum column_bad_value bad_value; /* of columns that do not say */
     struct late_line late[TABLE_INDEXES_MAX + TABLE_COUNTS_MAX];
     size_t late_count;
@@ -55,6 +56,7 @@ struct tables_parser {
     struct table tables[TABLES_MAX];
     size_t count;
     struct count_table count_tables[COUNT_TABLES_MAX];
+    unsigned count_table_lines[COUNT_TABLES_MAX]; /* where each is first named */
     size_t count_table_count;
 };
 
@@ -88,6 +90,8 @@ bool tables_end_section(struct tables_parser *parser);
 const char *tables_own_name_fault(const char *name);
 /* The late lines of the section that ends. */
 bool tables_read_late(struct tables_parser *parser);
+/* Whether all that is made has a name of its own. */
+bool tables_check_names(struct tables_parser *parser);
 /* The built-in description, terminated. */
 extern const char tables_built_in[];
 

@@ -141,7 +141,7 @@ static void indexes_are_named_by_what_they_are(void **state)
     struct tables *tables = parse(HEAD "a = text a\ntags = text[] tags[]\n"
                                        "index = did, sort_at\nunique = a\nindex = tags using gin\n"
                                        "index = a where a IS NOT NULL\n"
-                                       "index = a using hash where a <> 'x'\n");
+                                       "index = a using hash where a <> 'x;'\n");
     const struct table *table = find(tables, "t");
     assert_int_equal(table->index_count, 5);
     assert_string_equal(table->indexes[0].name, "standpipe_t_did_sort_at");
@@ -152,7 +152,7 @@ static void indexes_are_named_by_what_they_are(void **state)
     assert_string_equal(table->indexes[2].method, "gin");
     assert_string_equal(table->indexes[3].where, "a IS NOT NULL");
     assert_int_equal(strncmp(table->indexes[3].name, "standpipe_t_a_", 14), 0);
-    assert_string_equal(table->indexes[4].where, "a <> 'x'");
+    assert_string_equal(table->indexes[4].where, "a <> 'x;'");
     tables_free(tables);
 }
 
@@ -347,8 +347,33 @@ static const struct mistake mistakes[] = {
     {HEAD "count = c.order by did\n", "t: count: order: PostgreSQL reserves that word"},
     {HEAD "count = c(n).n by did\n", "t: count: n is the key and cannot be the number"},
     {HEAD "count = c.n by did\ncount = c(did).m by did\n", "t.conf:4: t: count: c has the key uri"},
-    {HEAD "count = t.n by did\n", "t.conf:1: count: t: a table has that name"},
-    {HEAD "count = repos.n by did\n", "t.conf:1: count: repos: standpipe has that name itself"},
+    {HEAD "count = t.n by did\n", "t.conf:3: count: t: a table has that name"},
+    {HEAD "a = text a\ncount = c.n by a\ncount = repos.n by did\nb = text b\n",
+     "t.conf:5: count: repos: standpipe has that name itself"},
+    {HEAD "count = u.n by did\n[u]\ncollection = a.b.c\n", "t.conf:3: count: u: a table has"},
+    {HEAD "count = c.n by did\ncount = c(uri).n by did\n",
+     "t.conf:4: t: count: c.n by did stands twice: take one out"},
+    /* what stands twice */
+    {HEAD "existing = false\nexisting = true\n", "t.conf:4: t.existing: it stands twice"},
+    {HEAD "bad = null\nbad = dead_letter\n", "t.conf:4: t.bad: it stands twice"},
+    {HEAD "a = text a default='x' default='y'\n", "t.conf:3: t.a: default stands twice: keep one"},
+    {HEAD "a = text a required required\n", "t.conf:3: t.a: required stands twice"},
+    {HEAD "a = text a bad=null bad=dead_letter\n", "t.conf:3: t.a: bad stands twice"},
+    /* names that PostgreSQL has once */
+    {HEAD "a = text a\nb = text b\na_b = text c\nindex = a_b\nindex = a, b\n",
+     "t.conf:7: standpipe_t_a_b would be made twice: line 6 makes it too: rename a table or a"},
+    {HEAD "u_a = text a\nindex = u_a\n[t_u]\ncollection = a.b.c\na = text a\nindex = a\n",
+     "t.conf:8: standpipe_t_u_a would be made twice: line 4 makes it too"},
+    {HEAD "a = text a\nindex = a\n[t_a]\ncollection = a.b.c\n",
+     "t.conf:5: standpipe_t_a would be made twice: line 4 makes it too"},
+    {HEAD "[t_pkey]\ncollection = a.b.c\n", "t.conf:3: standpipe_t_pkey would be made twice"},
+    {HEAD "count = c.n by did\n[c_pkey]\ncollection = a.b.c\n",
+     "t.conf:4: c_pkey would be made twice: line 3 makes it too"},
+    /* what inih would cut, and what would end the statement */
+    {HEAD "a = text a\nindex = a where a <> 'x' ; AND a <> 'y'\n",
+     "t.conf:4: a ; behind a blank begins a comment: take it out"},
+    {HEAD "a = text a\nindex = a where a <> 'x'; SELECT 1\n",
+     "t.conf:4: t: index: where: a ; ends the statement: take it out"},
     /* tables of the user's */
     {HEAD "existing = true\na = text a\n", "t.conf:1: t: an existing table needs one column that"},
     {HEAD "existing = true\na = text @uri\nb = text @uri\n", "an existing table needs one column"},
