@@ -68,7 +68,8 @@ static void append_keys(const struct counting *counting, struct buffer *sql,
 /* Only those behind the last one that an earlier run has done. The empty text is a key as any other: it comes first. */
 static void append_rest(const struct counting *counting, struct buffer *sql)
 {
-    buffer_append_string(sql, " WHERE k IS NOT NULL");
+    buffer_append_string(sql, " WHERE ");
+    table_sql_append_is_counted(sql, "k"); /* null is not */
     if (!counting->rebuild->is_resumed) {
         return;
     }

@@ -72,3 +72,14 @@ def test_a_rebuild_makes_the_rows_fit_into_an_index_that_came_later(setup, descr
     assert made.returncode == DONE, made.stderr
     assert "index standpipe_things_t created" in made.stdout
     assert setup.database.query("SELECT rkey, t, u FROM things ORDER BY rkey") == [("long", None, "y"), ("short", "x", None)]
+
+
+def test_a_text_too_long_to_be_counted_does_not_end_a_rebuild(setup, describe, send):
+    describe(HEAD)
+    send([Repo(Sequence(), ANNA).commit(Create(f"{THING}/long", {"t": LONG}), Create(f"{THING}/short", {"t": "x"}))], 1)
+    describe(COUNTED)
+    assert setup.command("migrate").returncode == DONE
+    for what in ("thing_counts", "all"):
+        done = setup.command("rebuild", what)
+        assert done.returncode == DONE, done.stderr
+        assert setup.database.query("SELECT key, things FROM thing_counts WHERE things <> 0") == [("x", 1)]
