@@ -7,7 +7,7 @@ import pytest
 
 from machine import check
 
-TOOLS = ("cmake", "ninja-build", "pkg-config", "python3", "crossbuild-essential-arm64", "qemu-user-static")
+TOOLS = ("cmake", "ninja-build", "pkg-config", "python3", "binutils", "crossbuild-essential-arm64", "qemu-user-static")
 EMULATOR = "qemu-aarch64-static"
 # A test of the test relay, in Python, which starts that relay without the emulator.
 LEFT_OUT = "relay_selftest"
