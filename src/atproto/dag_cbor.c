@@ -178,7 +178,8 @@ void dag_stack_deinit(struct dag_stack *stack)
 static struct dag_reader reader_over(struct slice input, struct dag_stack *stack)
 {
     const uint8_t *data = (const uint8_t *)input.data;
-    const uint8_t *end = input.size > 0 ? data + input.size : data; /* NULL takes no offset, 0 neither */
+    const uint8_t *end =
+        input.size > 0 ? data + input.size : data; /* NULL takes no offset, 0 neither */
     return (struct dag_reader){.next = data, .end = end, .stack = stack};
 }
 
