@@ -190,3 +190,15 @@ def decode(standpipe):
         return done.stdout.decode().split("\n")[:-1]  # lines may hold U+2028
 
     return run
+
+
+@pytest.fixture
+def describe(setup, folder):
+    """describe(text): from here on that is the description of the typed tables."""
+
+    def write(text):
+        path = folder / "tables.conf"
+        path.write_text(text)
+        setup.settings["postgres.tables_file"] = str(path)
+
+    return write

@@ -15,18 +15,6 @@ RECORD = ("INSERT INTO standpipe_records (did, collection, rkey, cid, rev, seq, 
 
 
 @pytest.fixture
-def describe(setup, folder):
-    """Has the setup's commands read this description."""
-
-    def write(text):
-        path = folder / "tables.conf"
-        path.write_text(text)
-        setup.settings["postgres.tables_file"] = str(path)
-
-    return write
-
-
-@pytest.fixture
 def things(setup, describe):
     """things(t, ...): the described table and its counts are filled from records 0, 1, ... of these texts."""
 

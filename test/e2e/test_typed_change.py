@@ -16,18 +16,6 @@ COUNTED = HEAD + "count = thing_counts(key).things by t\n"
 
 
 @pytest.fixture
-def describe(setup, folder):
-    """From here on the description is this."""
-
-    def run(text):
-        path = folder / "tables.conf"
-        path.write_text(text)
-        setup.settings["postgres.tables_file"] = str(path)
-
-    return run
-
-
-@pytest.fixture
 def send(setup, start_relay, folder):
     """send(frames, last): a daemon applies them, and ends."""
 
