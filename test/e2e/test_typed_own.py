@@ -27,13 +27,11 @@ title = text title
 
 
 @pytest.fixture
-def send(setup, start_relay, folder):
+def send(setup, start_relay, folder, describe):
     """send(frames, last) -> /metrics after all of them; the daemon has the tables of `send.text`."""
 
     def run(frames, last):
-        path = folder / "tables.conf"
-        path.write_text(run.text)
-        setup.settings["postgres.tables_file"] = str(path)
+        describe(run.text)
         port = setup.relay.port if setup.relay else None
         if setup.relay:
             setup.relay.stop()

@@ -67,13 +67,11 @@ def nested(depth):
 
 
 @pytest.fixture
-def send(setup, start_relay, folder):
+def send(setup, start_relay, folder, describe):
     """send(frames, last, text) -> the fold of the frames, after all of them are applied."""
 
     def run(frames, last, text, folded=True):
-        path = folder / "tables.conf"
-        path.write_text(text)
-        setup.settings["postgres.tables_file"] = str(path)
+        describe(text)
         file = write_frames(frames, folder / f"{last}.bin")
         setup.relay = start_relay(file)
         daemon = setup.run(relay__cursor="oldest")

@@ -23,34 +23,6 @@ enum {
     OPS = 60
 };
 
-static int fresh(void **state)
-{
-    (void)state;
-    harness_reset();
-    harness_open(1, true);
-    return 0;
-}
-
-static int over(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
 /* A commit of OPS ops without a slash in their path. */
 static void run_bad_commit(int64_t seq, const char *did)
 {
@@ -187,16 +159,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            an_op_s_letter_that_is_too_long_keeps_the_op_and_says_how_long_it_was, fresh, over),
+            an_op_s_letter_that_is_too_long_keeps_the_op_and_says_how_long_it_was,
+            harness_setup_open, harness_teardown),
         cmocka_unit_test_setup_teardown(an_entry_s_letter_that_is_too_long_keeps_its_first_bytes,
-                                        fresh, over),
+                                        harness_setup_open, harness_teardown),
         cmocka_unit_test_setup_teardown(
-            of_one_repo_and_hour_100_are_kept_and_the_others_are_one_summary, fresh, over),
+            of_one_repo_and_hour_100_are_kept_and_the_others_are_one_summary, harness_setup_open,
+            harness_teardown),
         cmocka_unit_test_setup_teardown(
-            what_comes_again_is_neither_kept_nor_counted_again_in_whatever_order, fresh, over),
-        cmocka_unit_test_setup_teardown(the_next_hour_keeps_letters_again, fresh, over),
+            what_comes_again_is_neither_kept_nor_counted_again_in_whatever_order,
+            harness_setup_open, harness_teardown),
+        cmocka_unit_test_setup_teardown(the_next_hour_keeps_letters_again, harness_setup_open,
+                                        harness_teardown),
         cmocka_unit_test_setup_teardown(a_retry_counts_what_is_dead_and_keeps_no_second_letter,
-                                        fresh_retry, over),
+                                        fresh_retry, harness_teardown),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

@@ -26,33 +26,6 @@ enum {
 
 static PGconn *other; /* another client, which holds the first repo until it is finished */
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
-static int fresh(void **state)
-{
-    (void)state;
-    harness_reset();
-    return 0;
-}
-
-static int over(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
 static void open_with(uint64_t age_ms, size_t batch_entries)
 {
     struct sink_options options = harness_options(2, true);
@@ -225,7 +198,7 @@ static void a_batch_that_waits_for_company_is_given_up_at_the_end(void **state)
     harness_wait();
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
 
 int main(void)
 {
@@ -239,5 +212,5 @@ int main(void)
         TEST(an_entry_that_runs_alone_does_not_wait),
         TEST(a_batch_that_waits_for_company_is_given_up_at_the_end),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

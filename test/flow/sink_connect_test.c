@@ -14,33 +14,6 @@
 
 #define DID "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
-static int fresh(void **state)
-{
-    (void)state;
-    harness_reset();
-    return 0;
-}
-
-static int over(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
 static void open_at(const char *conninfo, unsigned connections)
 {
     struct sink_options options = harness_options(connections, true);
@@ -287,7 +260,7 @@ static void two_migrations_at_once_make_one_schema(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
 
 int main(void)
 {
@@ -303,7 +276,7 @@ int main(void)
         TEST(a_database_of_another_encoding_is_told_once_and_heals),
         TEST(a_database_without_an_encoding_is_a_wrong_set_up_behind_a_pooler),
         TEST(a_warning_of_the_server_goes_into_the_log_or_nowhere),
-        cmocka_unit_test_setup(two_migrations_at_once_make_one_schema, fresh),
+        cmocka_unit_test_setup(two_migrations_at_once_make_one_schema, harness_setup),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

@@ -160,19 +160,6 @@ static void a_postgresql_that_was_started_anew_gets_no_mark_made_for_the_one_bef
     assert_string_equal(committed_of("a"), "100");
 }
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,5 +167,5 @@ int main(void)
         cmocka_unit_test(a_postgresql_that_went_back_gets_no_mark_over_what_it_lost),
         cmocka_unit_test(a_postgresql_that_was_started_anew_gets_no_mark_made_for_the_one_before),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

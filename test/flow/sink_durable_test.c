@@ -25,13 +25,6 @@ static int start(void **state)
     return sink_postgres_start(true) ? 0 : -1;
 }
 
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
 static void submit(struct harness_batch **batches, int round)
 {
     for (int b = 0; b < BATCHES; b++) {
@@ -106,5 +99,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_batch_that_was_confirmed_survives_a_kill)};
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, sink_postgres_teardown);
 }

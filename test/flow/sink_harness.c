@@ -142,6 +142,27 @@ void harness_close(void)
     arena_deinit(&arena);
 }
 
+int harness_setup(void **state)
+{
+    (void)state;
+    harness_reset();
+    return 0;
+}
+
+int harness_setup_open(void **state)
+{
+    (void)harness_setup(state);
+    harness_open(1, true);
+    return 0;
+}
+
+int harness_teardown(void **state)
+{
+    (void)state;
+    harness_close();
+    return 0;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     (void)timer;

@@ -41,6 +41,10 @@ void harness_open_beside(const struct sink_options *options);
 void harness_begin_close(uint64_t drain_ms);
 /* Waits for the end of closing. */
 void harness_close(void);
+/* For cmocka, around each test: harness_reset(), with a sink of one connection or with none; harness_close(). */
+int harness_setup(void **state);
+int harness_setup_open(void **state);
+int harness_teardown(void **state);
 struct harness_batch *harness_batch(void);
 /* Formats an entry of `type`; time in seconds since 2026-01-01, rev "" or a TID made of `rev`. */
 void harness_entry(struct harness_batch *batch, uint64_t epoch, int64_t seq, const char *type,

@@ -14,19 +14,6 @@
 
 #define SEEN "SELECT coalesce(string_agg(did || rkey, ' ' ORDER BY did, rkey), '') FROM records"
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
 static int fresh(void **state)
 {
     (void)state;
@@ -79,5 +66,5 @@ int main(void)
         cmocka_unit_test_setup(an_inactive_account_hides_all_its_rows, fresh),
         cmocka_unit_test_setup(a_reader_finds_hidden_repos_by_their_index, fresh),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

@@ -547,24 +547,11 @@ static void every_order_on_four_connections_ends_as_the_fold_with_counts(void **
     harness_close();
 }
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_order_on_four_connections_ends_as_the_fold_without_counts),
         cmocka_unit_test(every_order_on_four_connections_ends_as_the_fold_with_counts),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

@@ -53,13 +53,6 @@ static int start(void **state)
     return sink_postgres_start(false) ? 0 : -1;
 }
 
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
 static int fresh(void **state)
 {
     (void)state;
@@ -287,5 +280,5 @@ int main(void)
         TEST(the_oldest_part_waits_no_longer_because_others_come),
         TEST(a_sink_waits_for_the_lane_of_another_until_that_has_committed),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, sink_postgres_teardown);
 }

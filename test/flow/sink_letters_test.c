@@ -22,34 +22,6 @@
     "SELECT (SELECT count(*) FROM records) || ' ' || (SELECT count(*) FROM "                       \
     "standpipe_dead_letters)"
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
-static int fresh(void **state)
-{
-    (void)state;
-    harness_reset();
-    harness_open(1, true);
-    return 0;
-}
-
-static int over(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
 /* --- texts --- */
 
 /* `bad` stands beside a good op in one commit. */
@@ -305,7 +277,7 @@ static void a_table_that_refuses_every_letter_is_a_wrong_set_up_that_heals(void 
                         "2");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, harness_setup_open, harness_teardown)
 
 int main(void)
 {
@@ -321,5 +293,5 @@ int main(void)
         TEST(a_letter_that_is_refused_at_the_commit_is_reduced_too),
         TEST(a_table_that_refuses_every_letter_is_a_wrong_set_up_that_heals),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

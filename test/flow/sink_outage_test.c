@@ -27,26 +27,6 @@
     " END IF; RETURN NEW; END $$; CREATE TRIGGER nasty BEFORE INSERT ON standpipe_records FOR "    \
     "EACH ROW EXECUTE FUNCTION public.nasty()"
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
-static int fresh(void **state)
-{
-    (void)state;
-    harness_reset();
-    return 0;
-}
-
 static int over(void **state)
 {
     (void)state;
@@ -380,7 +360,7 @@ static void refused_rows_fill_no_log_and_quote_nothing_in_it(void **state)
         "100");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, harness_setup, over)
 
 int main(void)
 {
@@ -402,5 +382,5 @@ int main(void)
         TEST(closing_gives_up_what_is_not_done_in_time),
         TEST(refused_rows_fill_no_log_and_quote_nothing_in_it),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

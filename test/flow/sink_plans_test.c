@@ -19,19 +19,6 @@ enum {
     RUNS = 12 /* from the sixth on a plan is generic */
 };
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
 /* A backend tells its counts when it ends, a little after the sink has closed. */
 static void wait_for(const char *sql)
 {
@@ -114,5 +101,5 @@ int main(void)
         TEST(a_table_that_was_never_analyzed_is_not_read_whole_behind_a_pooler),
         TEST(a_commit_moves_no_index_entry_of_its_repo_and_a_replay_writes_nothing),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

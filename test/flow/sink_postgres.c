@@ -207,6 +207,19 @@ void sink_postgres_stop(void)
     (void)waitpid(child, NULL, 0);
 }
 
+int sink_postgres_setup(void **state)
+{
+    (void)state;
+    return sink_postgres_start(false) ? 0 : -1;
+}
+
+int sink_postgres_teardown(void **state)
+{
+    (void)state;
+    sink_postgres_stop();
+    return 0;
+}
+
 const char *sink_postgres_socket(void)
 {
     static char path[PATH_MAX_SIZE];

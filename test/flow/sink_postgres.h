@@ -14,6 +14,9 @@ bool sink_postgres_start(bool fsync);
 void sink_postgres_kill(void);
 void sink_postgres_restart(void);
 void sink_postgres_stop(void);
+/* The same for cmocka, around a group of tests; without fsync. */
+int sink_postgres_setup(void **state);
+int sink_postgres_teardown(void **state);
 /* The path of its unix socket; static. */
 const char *sink_postgres_socket(void);
 /* A conninfo; static. */

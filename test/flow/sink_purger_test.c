@@ -23,19 +23,6 @@ enum {
     DELETED_AT = 10000,
 };
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
 static void open_sink(bool clears)
 {
     struct sink_options options = harness_options(2, true);
@@ -221,5 +208,5 @@ int main(void)
         TEST(a_replay_of_the_deletion_of_a_large_repo_that_came_back_clears_nothing),
         TEST(a_table_that_keeps_its_rows_does_not_hold_the_clearing),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

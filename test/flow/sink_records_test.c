@@ -22,34 +22,6 @@
     "UNION ALL SELECT xmin::text || s::text FROM standpipe_records s UNION ALL "                   \
     "SELECT xmin::text || d::text FROM standpipe_dead_letters d) AS rows"
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
-static int fresh(void **state)
-{
-    (void)state;
-    harness_reset();
-    harness_open(1, true);
-    return 0;
-}
-
-static int over(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
 static void a_commit_becomes_a_record_and_a_repo(void **state)
 {
     (void)state;
@@ -308,7 +280,7 @@ static void a_dropped_table_is_a_wrong_set_up_until_it_is_back(void **state)
     assert_string_equal(sink_postgres_query(LIVE), "k=1");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, harness_setup_open, harness_teardown)
 
 int main(void)
 {
@@ -325,5 +297,5 @@ int main(void)
         TEST(a_killed_server_costs_nothing),
         TEST(a_dropped_table_is_a_wrong_set_up_until_it_is_back),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

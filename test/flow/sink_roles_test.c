@@ -32,13 +32,6 @@ static int start(void **state)
     return 0;
 }
 
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
 static const char *conninfo_of_odd(void)
 {
     return sink_postgres_tcp("localhost", "", "user=odd dbname=postgres");
@@ -330,5 +323,5 @@ int main(void)
         cmocka_unit_test(a_schema_of_any_name_holds_the_tables),
         cmocka_unit_test(a_role_and_a_database_of_any_name_will_do),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, sink_postgres_teardown);
 }

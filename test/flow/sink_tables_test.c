@@ -33,19 +33,6 @@
     " UNION ALL SELECT xmin::text || c::text FROM post_counts c UNION ALL"                         \
     " SELECT xmin::text || r::text FROM standpipe_records r) AS rows"
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
 static void describe(void)
 {
     hand_begin();
@@ -86,13 +73,6 @@ static int fresh(void **state)
     describe();
     create_tables();
     open_sink(1);
-    return 0;
-}
-
-static int over(void **state)
-{
-    (void)state;
-    harness_close();
     return 0;
 }
 
@@ -472,8 +452,8 @@ static void a_table_that_is_missing_is_a_wrong_set_up_that_says_migrate(void **s
     SAME(LIKES, "l=at://x");
 }
 
-#define TEST(name)  cmocka_unit_test_setup_teardown(name, fresh, over)
-#define USERS(name) cmocka_unit_test_setup_teardown(name, fresh_users, over)
+#define TEST(name)  cmocka_unit_test_setup_teardown(name, fresh, harness_teardown)
+#define USERS(name) cmocka_unit_test_setup_teardown(name, fresh_users, harness_teardown)
 
 int main(void)
 {
@@ -494,5 +474,5 @@ int main(void)
         USERS(a_constraint_that_waits_for_the_commit_costs_one_row_of_its_table),
         TEST(a_table_that_is_missing_is_a_wrong_set_up_that_says_migrate),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

@@ -21,26 +21,6 @@ enum {
     MANY = 450 /* more than two pieces */
 };
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
-static int fresh(void **state)
-{
-    (void)state;
-    harness_reset();
-    return 0;
-}
-
 static void open_sink(uint64_t age_ms)
 {
     struct sink_options options = harness_options(2, true);
@@ -302,7 +282,7 @@ static void no_row_of_the_horizon_lets_everything_in_and_nothing_go(void **state
     harness_close();
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, fresh)
+#define TEST(name) cmocka_unit_test_setup(name, harness_setup)
 
 int main(void)
 {
@@ -319,5 +299,5 @@ int main(void)
         TEST(with_no_age_all_stay),
         TEST(no_row_of_the_horizon_lets_everything_in_and_nothing_go),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

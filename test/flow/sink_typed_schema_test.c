@@ -33,24 +33,11 @@
 static struct buffer report;
 static struct error error;
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
 static int stop(void **state)
 {
     (void)state;
     buffer_deinit(&report);
     sink_postgres_stop();
-    return 0;
-}
-
-static int fresh(void **state)
-{
-    (void)state;
-    harness_reset();
     return 0;
 }
 
@@ -538,7 +525,7 @@ static void every_word_that_the_server_reserves_is_refused(void **state)
     PQfinish(native);
 }
 
-#define TYPED_TEST(test) cmocka_unit_test_setup(test, fresh)
+#define TYPED_TEST(test) cmocka_unit_test_setup(test, harness_setup)
 
 int main(void)
 {
@@ -565,5 +552,5 @@ int main(void)
         TYPED_TEST(a_dry_run_shows_every_index_of_a_large_table),
         TYPED_TEST(every_word_that_the_server_reserves_is_refused),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, stop);
 }

@@ -18,27 +18,6 @@
     "{\"action\":\"create\",\"path\":\"app.test.thing/" key "\",\"cid\":\"c\",\"record\":" record  \
     "}"
 
-static int start(void **state)
-{
-    (void)state;
-    return sink_postgres_start(false) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    sink_postgres_stop();
-    return 0;
-}
-
-static int fresh(void **state)
-{
-    (void)state;
-    harness_reset();
-    harness_open(1, true);
-    return 0;
-}
-
 static int fresh_four(void **state)
 {
     (void)state;
@@ -52,13 +31,6 @@ static int fresh_unprepared(void **state)
     (void)state;
     harness_reset();
     harness_open(1, false);
-    return 0;
-}
-
-static int over(void **state)
-{
-    (void)state;
-    harness_close();
     return 0;
 }
 
@@ -311,20 +283,27 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_relied_upon_behind_a_pooler, fresh_unprepared,
-                                        over),
-        cmocka_unit_test_setup_teardown(a_nul_is_replaced_in_jsonb_and_kept_in_bytes, fresh, over),
-        cmocka_unit_test_setup_teardown(strange_numbers_and_large_records_are_kept, fresh, over),
-        cmocka_unit_test_setup_teardown(nesting_is_kept_up_to_the_limit_of_postgresql, fresh, over),
+                                        harness_teardown),
+        cmocka_unit_test_setup_teardown(a_nul_is_replaced_in_jsonb_and_kept_in_bytes,
+                                        harness_setup_open, harness_teardown),
+        cmocka_unit_test_setup_teardown(strange_numbers_and_large_records_are_kept,
+                                        harness_setup_open, harness_teardown),
+        cmocka_unit_test_setup_teardown(nesting_is_kept_up_to_the_limit_of_postgresql,
+                                        harness_setup_open, harness_teardown),
         cmocka_unit_test_setup_teardown(
-            a_sync_whose_commit_came_leaves_the_repo_synchronized_in_every_order, fresh, over),
-        cmocka_unit_test_setup_teardown(a_missing_block_leaves_the_row_and_marks_the_repo, fresh,
-                                        over),
-        cmocka_unit_test_setup_teardown(the_reference_system_loses_to_any_rev, fresh, over),
+            a_sync_whose_commit_came_leaves_the_repo_synchronized_in_every_order,
+            harness_setup_open, harness_teardown),
+        cmocka_unit_test_setup_teardown(a_missing_block_leaves_the_row_and_marks_the_repo,
+                                        harness_setup_open, harness_teardown),
+        cmocka_unit_test_setup_teardown(the_reference_system_loses_to_any_rev, harness_setup_open,
+                                        harness_teardown),
         cmocka_unit_test_setup_teardown(
-            an_account_event_of_the_reference_system_loses_to_any_of_ours, fresh, over),
-        cmocka_unit_test_setup_teardown(an_entry_that_is_none_of_ours_becomes_a_dead_letter, fresh,
-                                        over),
-        cmocka_unit_test_setup_teardown(four_connections_end_where_one_would, fresh_four, over),
+            an_account_event_of_the_reference_system_loses_to_any_of_ours, harness_setup_open,
+            harness_teardown),
+        cmocka_unit_test_setup_teardown(an_entry_that_is_none_of_ours_becomes_a_dead_letter,
+                                        harness_setup_open, harness_teardown),
+        cmocka_unit_test_setup_teardown(four_connections_end_where_one_would, fresh_four,
+                                        harness_teardown),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }
