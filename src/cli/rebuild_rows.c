@@ -266,13 +266,14 @@ static bool fill(struct filling *filling, struct error *error)
 /* --- rows without a record --- */
 
 /* Of ours only: a user's table does not say what a row was made of. The empty text may be a URI, if by hand only. */
-static PGresult *read_rows(struct filling *filling, const char *after, struct error *error)
+static PGresult *read_rows(struct filling *filling, const char *after, bool is_first,
+                           struct error *error)
 {
     struct buffer sql = {0};
     buffer_append_string(&sql, "SELECT uri, did FROM ");
     sql_append_name(&sql, filling->table->rows_name);
-    buffer_append_format(&sql, " WHERE uri %s $1 ORDER BY uri LIMIT %d",
-                         *after == '\0' ? ">=" : ">", CHUNK_ROWS);
+    buffer_append_format(&sql, " WHERE uri %s $1 ORDER BY uri LIMIT %d", is_first ? ">=" : ">",
+                         CHUNK_ROWS);
     buffer_append_byte(&sql, '\0');
     const char *values[] = {after, NULL};
     PGresult *found = sql_client_query(&filling->rebuild->client, sql.data, values, error);
@@ -315,10 +316,11 @@ static bool sweep(struct filling *filling, struct error *error)
 {
     struct buffer after = {0};
     bool is_done = true;
+    bool is_first = true;
     buffer_append_byte(&after, '\0');
-    for (bool is_end = false; is_done && !is_end;) {
+    for (bool is_end = false; is_done && !is_end; is_first = false) {
         rebuild_begin_chunk(filling->rebuild);
-        PGresult *found = read_rows(filling, after.data, error);
+        PGresult *found = read_rows(filling, after.data, is_first, error);
         is_end = found == NULL || PQntuples(found) == 0;
         is_done = found != NULL && (is_end || sweep_chunk(filling, found, error));
         if (is_done && !is_end) {
