@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "config/tables_private.h"
 #include "config/text.h"
 
@@ -52,16 +53,6 @@ static const struct table_column *find_column(const struct tables_parser *parser
     return NULL;
 }
 
-/* FNV-1a: names apart what differs, no more. */
-static uint32_t hash_of(struct slice text)
-{
-    uint32_t hash = UINT32_C(2166136261);
-    for (size_t i = 0; i < text.size; i++) {
-        hash = (hash ^ (unsigned char)text.data[i]) * UINT32_C(16777619);
-    }
-    return hash;
-}
-
 /* The name says all that the index is: <table>_<columns>[_method][_unique][_hash of the condition]. */
 static char *index_name(struct tables_parser *parser, const struct table_index *index)
 {
@@ -75,10 +66,10 @@ static char *index_name(struct tables_parser *parser, const struct table_index *
     }
     buffer_append_string(&name, index->is_unique ? "_unique" : "");
     if (index->where != NULL) {
-        buffer_append_format(&name, "_%08" PRIx32, hash_of(slice_from_string(index->where)));
+        buffer_append_format(&name, "_%08" PRIx32, hash_32(slice_from_string(index->where)));
     }
     if (name.size > IDENTIFIER_MAX) {
-        uint32_t hash = hash_of(buffer_slice(&name));
+        uint32_t hash = hash_32(buffer_slice(&name));
         name.size = IDENTIFIER_MAX - HASH_DIGITS - 1;
         buffer_append_format(&name, "_%08" PRIx32, hash);
     }

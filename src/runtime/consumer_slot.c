@@ -9,19 +9,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/hash.h"
+
 enum {
     SLOT_MAX = 1024
 };
-
-/* FNV-1a: socket names are limited to 107 bytes, scopes are not. */
-static uint64_t hash_text(const char *text)
-{
-    uint64_t hash = 14695981039346656037ULL;
-    for (; *text != '\0'; text++) {
-        hash = (hash ^ (unsigned char)*text) * 1099511628211ULL;
-    }
-    return hash;
-}
 
 static bool bind_slot(int descriptor, uint64_t scope, unsigned number)
 {
@@ -40,7 +32,8 @@ bool consumer_slot_take(struct consumer_slot *slot, const char *scope, unsigned 
         error_set(error, ERROR_INTERNAL, "no socket for the consumer slot: %s", strerror(errno));
         return false;
     }
-    uint64_t hash = hash_text(scope);
+    uint64_t hash = hash_64(
+        slice_from_string(scope)); /* a socket's name is limited to 107 bytes, a scope is not */
     for (unsigned i = 0; i <= SLOT_MAX; i++) {
         unsigned number = i == 0 ? wanted : i - 1;
         if (bind_slot(descriptor, hash, number)) {

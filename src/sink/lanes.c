@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "base/panic.h"
 
 #include <uv.h>
@@ -53,13 +54,9 @@ void lanes_destroy(struct lanes *lanes)
     }
 }
 
-/* FNV-1a. */
 unsigned lanes_of(struct slice did)
 {
-    uint32_t hash = UINT32_C(2166136261);
-    for (size_t i = 0; i < did.size; i++) {
-        hash = (hash ^ (uint8_t)did.data[i]) * UINT32_C(16777619);
-    }
+    uint32_t hash = hash_32(did);
     return (hash ^ hash >> 16) % LANE_COUNT;
 }
 
