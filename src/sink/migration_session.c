@@ -77,6 +77,25 @@ bool migration_session_run(struct migration_session *session, const char *what, 
     return is_done;
 }
 
+bool migration_session_try(struct migration_session *session, const char *sql,
+                           const uint32_t *types, unsigned count, bool *is_refused)
+{
+    *is_refused = false;
+    if (!migration_session_run(session, "trying a statement", "SAVEPOINT standpipe_trial")) {
+        return false;
+    }
+    PGresult *answer = PQprepare(session->native, "", sql, (int)count, types);
+    if (PQresultStatus(answer) != PGRES_COMMAND_OK) {
+        *is_refused =
+            !fail(session, "trying a statement", answer) && session->error->kind == ERROR_REFUSED;
+        PQclear(answer);
+        return *is_refused && migration_session_run(session, "trying a statement",
+                                                    "ROLLBACK TO SAVEPOINT standpipe_trial");
+    }
+    PQclear(answer);
+    return true;
+}
+
 struct pg_result *migration_session_query(struct migration_session *session, const char *sql,
                                           const char *parameter)
 {

@@ -9,6 +9,7 @@
 #define SINK_MIGRATION_SESSION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buffer.h"
 #include "base/error.h"
@@ -40,6 +41,11 @@ bool migration_session_begin(struct migration_session *session) __attribute__((w
 bool migration_session_lock(struct migration_session *session) __attribute__((warn_unused_result));
 /* Statements whose answers nobody needs; `what` goes into the error. */
 bool migration_session_run(struct migration_session *session, const char *what, const char *sql)
+    __attribute__((warn_unused_result));
+/* Whether PostgreSQL would run `sql` with parameters of these `count` types: it is parsed and analysed, and forgotten. What
+ * it refuses is in `said`, and the transaction goes on; any other failure is one. */
+bool migration_session_try(struct migration_session *session, const char *sql,
+                           const uint32_t *types, unsigned count, bool *is_refused)
     __attribute__((warn_unused_result));
 /* Rows, to be cleared by the caller, or NULL. `parameter` is $1, or NULL where there is none. */
 struct pg_result *migration_session_query(struct migration_session *session, const char *sql,

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sink/sql_words.h"
+#include "sink/table_plan.h"
 #include "sink/typed_plan.h"
 #include "sink/typed_sql.h"
 
@@ -18,6 +20,7 @@ struct typed_migration {
     struct buffer *report;
     struct typed_catalog catalog;
     struct typed_plan plan;
+    struct buffer misfits;  /* refusals of tables that were there before us, out of one trial */
     struct buffer refusals; /* of all tables */
 };
 
@@ -48,12 +51,76 @@ static bool look(struct typed_migration *migration)
     return typed_catalog_read(&migration->catalog, migration->session, migration->tables);
 }
 
+/* --- tables that a user made --- */
+
+/* By itself: of a whole statement PostgreSQL may first name an operator that is missing, and no column. */
+static bool try_column(struct typed_migration *migration, const struct table *table, size_t column,
+                       bool *is_refused)
+{
+    struct buffer sql = {0};
+    buffer_append_string(&sql, "INSERT INTO ");
+    sql_append_name(&sql, table->rows_name);
+    buffer_append_string(&sql, " (");
+    sql_append_name(&sql, table->columns[column].name);
+    buffer_append_format(&sql, ") SELECT NULL::%s", sql_type_name(table->columns[column].type));
+    buffer_append_byte(&sql, '\0');
+    bool is_done = migration_session_try(migration->session, sql.data, NULL, 0, is_refused);
+    buffer_deinit(&sql);
+    return is_done;
+}
+
+static bool try_table(struct typed_migration *migration, const struct table_plan *plan,
+                      size_t index)
+{
+    const struct table *table = &plan->tables->items[index];
+    bool is_refused = false;
+    bool is_done = true;
+    for (size_t i = 0; i < table->column_count && is_done && !is_refused; i++) {
+        is_done = try_column(migration, table, i, &is_refused);
+    }
+    for (int form = 0; form < TABLE_FORM_COUNT && is_done && !is_refused; form++) {
+        const struct pg_statement *statement =
+            table_plan_statement(plan, index, (enum table_form)form);
+        is_done = migration_session_try(migration->session, statement->sql, statement->types,
+                                        statement->count, &is_refused);
+    }
+    if (is_done && is_refused) {
+        buffer_append_format(&migration->misfits,
+                             "%s cannot be written as it is described: %s: change the table, or "
+                             "its section\n",
+                             table->name, migration->session->said);
+    }
+    return is_done;
+}
+
+/* Whether they take what we would write: their types may be any, and nobody but PostgreSQL knows what goes into them.
+ * Those that lack a column are refused by the plan. */
+static bool try_tables(struct typed_migration *migration)
+{
+    struct buffer is_there = {0};
+    struct table_plan *plan = table_plan_create(migration->tables);
+    bool is_done = migration_session_ask(
+        migration->session, "SELECT to_regclass('standpipe_records') IS NOT NULL", NULL, &is_there);
+    bool is_tried = is_done && strcmp(is_there.data, "t") == 0; /* else a dry run before all */
+    for (size_t i = 0; is_done && is_tried && plan != NULL && i < migration->tables->count; i++) {
+        typed_plan_clear(&migration->plan);
+        typed_plan_table(&migration->plan, &migration->tables->items[i]);
+        if (migration->tables->items[i].is_users && migration->plan.refusals.size == 0) {
+            is_done = try_table(migration, plan, i);
+        }
+    }
+    buffer_deinit(&is_there);
+    table_plan_destroy(plan);
+    return is_done;
+}
+
 /* --- refusals --- */
 
 static size_t collect_refusals(struct typed_migration *migration)
 {
     size_t count = 0;
     buffer_clear(&migration->refusals);
+    buffer_append_slice(&migration->refusals, buffer_slice(&migration->misfits));
     for (size_t n = 0; plan_nth(migration, n); n++) {
         buffer_append_slice(&migration->refusals, buffer_slice(&migration->plan.refusals));
     }
@@ -255,9 +322,10 @@ static bool find_change(struct typed_migration *migration)
 }
 
 /* Locks, looks, changes one thing. */
-static bool run_round(struct typed_migration *migration, bool *is_over)
+static bool run_round(struct typed_migration *migration, bool is_first, bool *is_over)
 {
-    if (!migration_session_lock(migration->session) || !look(migration)) {
+    if (!migration_session_lock(migration->session) || !look(migration) ||
+        (is_first && !try_tables(migration))) {
         return false;
     }
     size_t refusals = collect_refusals(migration);
@@ -279,7 +347,7 @@ static bool run_all(struct typed_migration *migration)
     size_t things = migration->tables->count + migration->tables->count_table_count + TABLES_MAX;
     bool is_over = false;
     for (size_t i = 0; i < things * ROUNDS_PER_TABLE && !is_over; i++) {
-        if (!run_round(migration, &is_over)) {
+        if (!run_round(migration, i == 0, &is_over)) {
             return false;
         }
     }
@@ -304,10 +372,11 @@ static void append_comments(struct buffer *out, struct slice lines)
 
 static bool print_all(struct typed_migration *migration)
 {
-    if (!look(migration)) {
+    if (!look(migration) || !try_tables(migration)) {
         return false;
     }
     migration->plan.is_whole = true;
+    append_comments(migration->report, buffer_slice(&migration->misfits));
     for (size_t n = 0; plan_nth(migration, n); n++) {
         buffer_append_slice(migration->report, buffer_slice(&migration->plan.sql));
         append_comments(migration->report, buffer_slice(&migration->plan.refusals));
@@ -328,6 +397,7 @@ bool typed_migration_run(struct migration_session *session, const struct tables 
     bool is_done = dry_run ? print_all(&migration) : run_all(&migration);
     typed_plan_deinit(&migration.plan);
     typed_catalog_deinit(&migration.catalog);
+    buffer_deinit(&migration.misfits);
     buffer_deinit(&migration.refusals);
     return is_done;
 }

@@ -7,7 +7,7 @@ from handmade import Create, Delete, Repo, Sequence, cid_of, link, write_frames
 from test_typed_schema import examples
 from typed_oracle import all_differences
 
-DONE = 0
+DONE, FAILED = 0, 1
 ENTRY = "com.whtwnd.blog.entry"
 ANNA, BERT = (f"did:plc:{letter * 24}" for letter in "ab")
 BLOB = {"$type": "blob", "ref": link(cid_of(b"image")), "mimeType": "image/png", "size": 3}
@@ -158,3 +158,27 @@ def test_an_update_that_a_constraint_refuses_removes_the_row_unless_others_refer
     send([anna.commit(*[Create(f"{ENTRY}/{rkey}", {"title": "title 1"}, action="update") for rkey in "23"])], 2)
     assert articles(setup) == {"1": "title 1", "3": "title 3"}
     assert setup.database.scalar("SELECT count(*) FROM standpipe_dead_letters") == 0
+
+
+@pytest.mark.parametrize("column", ["title json", "title uuid", "title text GENERATED ALWAYS AS ('x') STORED", "title text[]"])
+def test_a_column_that_cannot_take_the_value_is_refused_by_migrate_and_not_by_the_daemon(setup, describe, column):
+    setup.database.query(f"CREATE TABLE articles (id text PRIMARY KEY, author text, {column})")
+    describe(TABLES)
+    fresh = setup.command("migrate", "--dry-run")
+    assert fresh.returncode == DONE, fresh.stderr  # the tables that its statements name are not there yet
+    for arguments in (["migrate"], ["migrate"], ["migrate", "--dry-run"]):
+        done = setup.command(*arguments)
+        assert done.returncode == FAILED and "articles cannot be written as it is described: " in done.stderr, done
+        assert '"title"' in done.stderr and "change the table, or its section" in done.stderr, done.stderr
+    assert "-- refused: articles cannot be written" in done.stdout
+    daemon = setup.run()
+    daemon.process.wait_for_line("articles cannot be written as it is described")
+    assert daemon.terminate() == DONE
+
+
+@pytest.mark.parametrize("column", ["title varchar(40)", "title words", "title text COLLATE \"C\" DEFAULT 'x'"])
+def test_a_column_of_another_type_that_takes_the_value_is_filled(setup, send, column):
+    setup.database.query("CREATE DOMAIN words AS text CHECK (VALUE <> 'never')")
+    setup.database.query(f"CREATE TABLE articles (id text PRIMARY KEY, author text, {column})")
+    send([Repo(Sequence(), ANNA).commit(entry("1", "first"))], 1)
+    assert articles(setup) == {"1": "first"}
