@@ -56,7 +56,8 @@ bool rebuild_load(struct rebuild *rebuild, struct buffer *first, struct buffer *
     PGresult *result =
         sql_client_query(&rebuild->client,
                          "SELECT coalesce(rebuild->>'first', ''), coalesce(rebuild->>'second', ''),"
-                         " rebuild->>'first' IS NOT NULL FROM standpipe_tables WHERE name = $1",
+                         " rebuild->>'first' IS NOT NULL, description FROM standpipe_tables"
+                         " WHERE name = $1",
                          (const char *[]){rebuild->name, NULL}, error);
     if (result == NULL) {
         return false;
@@ -66,6 +67,7 @@ bool rebuild_load(struct rebuild *rebuild, struct buffer *first, struct buffer *
         take_text(first, result, 0);
         take_text(second, result, 1);
         rebuild->is_resumed = *PQgetvalue(result, 0, 2) == 't';
+        take_text(&rebuild->description, result, 3);
     } else {
         error_set(error, ERROR_REFUSED,
                   "%s: PostgreSQL has no such table of ours: run `standpipe migrate`",
@@ -75,13 +77,35 @@ bool rebuild_load(struct rebuild *rebuild, struct buffer *first, struct buffer *
     return is_known;
 }
 
+/* A migration may give the table another description meanwhile, by which it begins anew: what we have done by the old one is
+ * then neither half of it nor all of it. */
+static bool change_book(struct rebuild *rebuild, const char *sql, const char *const *values,
+                        struct error *error)
+{
+    PGresult *result = sql_client_query(&rebuild->client, sql, values, error);
+    if (result == NULL) {
+        return false;
+    }
+    bool is_same = strcmp(PQcmdTuples(result), "1") == 0;
+    PQclear(result);
+    if (!is_same) {
+        error_set(error, ERROR_REFUSED,
+                  "%s: `standpipe migrate` changed its description meanwhile: run "
+                  "`standpipe rebuild` again, with the new one",
+                  rebuild->name);
+    }
+    return is_same;
+}
+
 bool rebuild_save(struct rebuild *rebuild, const char *first, const char *second,
                   struct error *error)
 {
-    return rebuild_do(rebuild,
-                      "UPDATE standpipe_tables SET rebuild = jsonb_build_object('first', $2::text,"
-                      " 'second', $3::text), updated_at = now() WHERE name = $1",
-                      (const char *[]){rebuild->name, first, second, NULL}, error);
+    return change_book(
+        rebuild,
+        "UPDATE standpipe_tables SET rebuild = jsonb_build_object('first',"
+        " $3::text, 'second', $4::text), updated_at = now()"
+        " WHERE name = $1 AND description = $2",
+        (const char *[]){rebuild->name, rebuild->description.data, first, second, NULL}, error);
 }
 
 bool rebuild_doubt(struct rebuild *rebuild, const char *name, struct error *error)
@@ -94,10 +118,10 @@ bool rebuild_doubt(struct rebuild *rebuild, const char *name, struct error *erro
 
 bool rebuild_finish(struct rebuild *rebuild, struct error *error)
 {
-    return rebuild_do(rebuild,
-                      "UPDATE standpipe_tables SET rebuild = NULL, filled = true,"
-                      " updated_at = now() WHERE name = $1",
-                      (const char *[]){rebuild->name, NULL}, error);
+    return change_book(rebuild,
+                       "UPDATE standpipe_tables SET rebuild = NULL, filled = true,"
+                       " updated_at = now() WHERE name = $1 AND description = $2",
+                       (const char *[]){rebuild->name, rebuild->description.data, NULL}, error);
 }
 
 /* --- progress --- */
@@ -312,6 +336,7 @@ static bool run_rebuild(struct rebuild *rebuild, const struct cli_options *optio
     table_rows_destroy(rebuild->rows);
     table_plan_destroy(rebuild->plan);
     arena_deinit(&rebuild->arena);
+    buffer_deinit(&rebuild->description);
     sql_client_close(&rebuild->client);
     return is_done;
 }

@@ -30,13 +30,14 @@ struct rebuild {
     struct table_plan *plan;
     struct table_rows *rows;
     struct arena arena;
-    const char *name;      /* of what is rebuilt now, as in standpipe_tables */
-    bool is_resumed;       /* an earlier run of it was stopped, and noted how far it was */
-    uint64_t done, total;  /* records, or keys of counts */
-    uint64_t made;         /* rows, or counts that were wrong */
-    uint64_t gone;         /* rows that no record makes */
-    uint64_t refused;      /* by PostgreSQL */
-    uint64_t resumed_from; /* done by an earlier run */
+    const char *name;          /* of what is rebuilt now, as in standpipe_tables */
+    struct buffer description; /* likewise, terminated, as it was when this rebuild of it began */
+    bool is_resumed;           /* an earlier run of it was stopped, and noted how far it was */
+    uint64_t done, total;      /* records, or keys of counts */
+    uint64_t made;             /* rows, or counts that were wrong */
+    uint64_t gone;             /* rows that no record makes */
+    uint64_t refused;          /* by PostgreSQL */
+    uint64_t resumed_from;     /* done by an earlier run */
     uint64_t started_us, shown_us, chunk_us;
 };
 
@@ -57,7 +58,7 @@ bool rebuild_ask_number(struct rebuild *rebuild, const char *sql, const char *co
  * too, so `is_resumed` says whether there was one. */
 bool rebuild_load(struct rebuild *rebuild, struct buffer *first, struct buffer *second,
                   struct error *error) __attribute__((warn_unused_result));
-/* Within the chunk's transaction. */
+/* Within the chunk's transaction. This and rebuild_finish() refuse where the description is not the one that was loaded. */
 bool rebuild_save(struct rebuild *rebuild, const char *first, const char *second,
                   struct error *error) __attribute__((warn_unused_result));
 /* What is there of `name` is not to be relied on: not `filled`, and to be rebuilt from its beginning. */

@@ -111,6 +111,28 @@ def test_a_table_that_was_described_later_is_filled(setup, filled, folder):
     assert setup.database.scalar("SELECT filled FROM standpipe_tables WHERE name = 'texts'") is True
 
 
+def test_a_rebuild_that_a_migration_overtakes_says_so_and_fills_nothing(setup, filled, folder):
+    path = folder / "wider.conf"
+    path.write_text(BUILT_IN.read_text().replace("[likes]\n", "[likes]\nnote = text note\n"))
+    wider = {"postgres.tables_file": str(path)}
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with setup.database.connect() as holder:
+        holder.execute("BEGIN")
+        holder.execute("SELECT FROM repos FOR UPDATE")
+        process = subprocess.Popen([setup.program, "rebuild", "likes", *setup.arguments()], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, env=clean_environment(), text=True)
+        wait_until(lambda: setup.database.scalar(waiting) > 0, "the rebuild waits", 60)
+        migrated = setup.command("migrate", overrides=wider)
+        assert migrated.returncode == DONE, migrated.stderr
+        holder.execute("ROLLBACK")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == FAILED and "likes: `standpipe migrate` changed its description" in said, said
+    state = "SELECT filled, rebuild FROM standpipe_tables WHERE name = 'likes'"
+    assert setup.database.query(state) == [(False, None)]
+    assert setup.command("rebuild", "likes", overrides=wider).returncode == DONE
+    assert setup.database.query(state) == [(True, None)]
+
+
 def test_what_cannot_be_rebuilt_is_said(setup):
     wrong = setup.command("rebuild", "nothing_of_this_name")
     assert wrong.returncode == USAGE and "no such table" in wrong.stderr
