@@ -9,7 +9,7 @@ import time
 
 import psycopg
 
-from benches import backlog
+from benches import RECORDS_ALONE, backlog
 from harness.process import clean_environment
 from harness.waiting import wait_until
 from stage import wait_queued
@@ -147,11 +147,11 @@ def catch_up(setup, daemon):
     return committed(setup) - first, time.monotonic() - started
 
 
-def outage(stage, arguments):
+def outage_of(stage, arguments, name, settings):
     seconds = arguments.minutes * 60
     count = int(OUTAGE_RATE * (WARM_SECONDS + seconds + AFTER_SECONDS))
     frames, truth = make_frames(stage, count)
-    setup = stage.fresh("--file", frames, "--rate", OUTAGE_RATE)
+    setup = stage.fresh("--file", frames, "--rate", OUTAGE_RATE, settings={**arguments.settings, **settings})
     daemon = setup.run("bench", relay__cursor="oldest")
     wait_queued(setup, daemon, 1)
     time.sleep(WARM_SECONDS)
@@ -165,7 +165,7 @@ def outage(stage, arguments):
     lost, more = lost_and_more(setup, truth)
     letters = setup.database.scalar("SELECT count(*) FROM standpipe_dead_letters")
     half = samples[len(samples) // 2 :]
-    yield "outage", {
+    yield name, {
         "minutes": arguments.minutes,
         "events_per_second": OUTAGE_RATE,
         "events": count,
@@ -183,6 +183,12 @@ def outage(stage, arguments):
         "dead_letters": letters,
     }
     assert (lost, more, letters) == (0, 0, 0), "not all is as it should be"
+
+
+def outage(stage, arguments):
+    """With the typed tables of app.bsky and their counts, and into `records` alone."""
+    yield from outage_of(stage, arguments, "outage", {})
+    yield from outage_of(stage, arguments, "outage-records", RECORDS_ALONE)
 
 
 RECOVERY = {"takeover": takeover, "outage": outage}

@@ -62,7 +62,7 @@ class Database:
         rows = {}
         for name, kind in kinds:
             table = f"standpipe_{name}" if kind == "rows" else name
-            found = [row for (row,) in self.query(f'SELECT to_jsonb(t) FROM "{table}" t ORDER BY 1')]
+            found = [row for (row,) in self.query(f'SELECT to_jsonb(whole) FROM "{table}" whole ORDER BY 1')]
             rows[name] = [row for row in found if kind == "rows" or any(isinstance(value, int) and value for value in row.values())]
         return rows
 
