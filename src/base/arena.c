@@ -1,5 +1,6 @@
 #include "base/arena.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 enum {
     ARENA_CHUNK = 64 * 1024,
     ARENA_KEEP = 1024 * 1024,
+    ARENA_KEEP_UNUSED = 128 * 1024,
     ARENA_ALIGN = 16
 };
 
@@ -40,7 +42,9 @@ void arena_reset(struct arena *arena)
     if (first == NULL) {
         return;
     }
-    if (first->capacity > ARENA_KEEP) {
+    bool is_wasted = first->next == NULL && first->capacity > ARENA_KEEP_UNUSED &&
+                     first->used < first->capacity / 4;
+    if (first->capacity > ARENA_KEEP || is_wasted) {
         arena_deinit(arena);
         return;
     }

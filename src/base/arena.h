@@ -16,7 +16,7 @@ struct arena {
 };
 
 void arena_deinit(struct arena *arena);
-/* Forgets everything; keeps at most one chunk, and that only up to 1 MiB. */
+/* Forgets everything; keeps at most one chunk, up to 1 MiB, and over 128 KiB only where a quarter of it was used. */
 void arena_reset(struct arena *arena);
 /* `size` bytes aligned to 16, not zeroed, never NULL. */
 void *arena_allocate(struct arena *arena, size_t size) __attribute__((warn_unused_result));

@@ -32,6 +32,14 @@ void buffer_shrink(struct buffer *buffer, size_t keep_bytes)
     buffer_deinit(buffer);
 }
 
+void buffer_recycle(struct buffer *buffer, size_t keep_bytes)
+{
+    if (buffer->size < buffer->capacity / 4) {
+        buffer_shrink(buffer, keep_bytes);
+    }
+    buffer->size = 0;
+}
+
 char *buffer_reserve(struct buffer *buffer, size_t size)
 {
     size_t needed = buffer->size + size;

@@ -20,6 +20,9 @@ void buffer_deinit(struct buffer *buffer);
 void buffer_clear(struct buffer *buffer);
 /* Forgets the bytes and gives memory over `keep_bytes` back. */
 void buffer_shrink(struct buffer *buffer, size_t keep_bytes);
+/* Forgets the bytes; memory over `keep_bytes` is given back where less than a quarter of it was used. For what is filled again
+ * and again: one large batch is not paid for ever, and large ones that follow each other keep what they need. */
+void buffer_recycle(struct buffer *buffer, size_t keep_bytes);
 /* Makes room for `size` more bytes and returns where they go; `buffer->size` does not move. */
 char *buffer_reserve(struct buffer *buffer, size_t size);
 void buffer_append(struct buffer *buffer, const void *data, size_t size);

@@ -13,7 +13,8 @@
 #include "sink/repo_fold.h"
 
 enum {
-    FUTURE_TOLERANCE_US = 5 * 60 * 1000000
+    FUTURE_TOLERANCE_US = 5 * 60 * 1000000,
+    EVENTS_KEPT = 512
 };
 
 /* How far the reference system's times are put back where an account's or identity's events are ordered: 50 years. */
@@ -46,6 +47,17 @@ void batch_deinit(struct batch *batch)
     *batch = (struct batch){0};
 }
 
+/* As buffer_recycle() does. */
+static void recycle_events(struct batch *batch)
+{
+    if (batch->event_capacity > EVENTS_KEPT && batch->event_count < batch->event_capacity / 4) {
+        free(batch->events);
+        batch->events = NULL;
+        batch->event_capacity = 0;
+    }
+    batch->event_count = 0;
+}
+
 static void begin_table(struct batch_columns *table, const enum pg_element *elements,
                         unsigned count)
 {
@@ -67,7 +79,7 @@ void batch_begin_one(struct batch *batch, const struct batch_verdict *verdicts, 
                      enum dead_letter_form form, int only_op)
 {
     arena_reset(&batch->arena);
-    batch->event_count = 0;
+    recycle_events(batch);
     batch->row_count = 0;
     batch->verdicts = verdicts;
     batch->verdict_count = count;

@@ -7,7 +7,7 @@
 
 enum {
     ARRAY_HEADER = 20,
-    ARRAY_KEEP = 1024 * 1024,
+    ARRAY_KEEP = 128 * 1024,
     ARRAY_LIMIT = INT32_MAX
 };
 
@@ -32,7 +32,7 @@ void pg_array_deinit(struct pg_array *array)
 
 void pg_array_begin(struct pg_array *array, enum pg_element element)
 {
-    buffer_shrink(&array->bytes, ARRAY_KEEP);
+    buffer_recycle(&array->bytes, ARRAY_KEEP);
     array->element = element;
     array->count = 0;
     const uint32_t header[] = {1, 1, element, 0, 1};

@@ -72,6 +72,27 @@ static void a_cleared_buffer_keeps_its_memory_and_a_shrunk_one_gives_it_back(voi
     buffer_deinit(&buffer);
 }
 
+static void a_recycled_buffer_gives_back_what_it_does_not_need_and_only_that(void **state)
+{
+    (void)state;
+    struct buffer buffer = {0};
+    (void)buffer_reserve(&buffer, 8000);
+    size_t capacity = buffer.capacity;
+    buffer.size = capacity / 4;
+    buffer_recycle(&buffer, 1000);
+    assert_int_equal(buffer.size, 0);
+    assert_int_equal(buffer.capacity, capacity);
+    buffer.size = capacity / 4 - 1;
+    buffer_recycle(&buffer, capacity);
+    assert_int_equal(buffer.capacity, capacity);
+    buffer.size = capacity / 4 - 1;
+    buffer_recycle(&buffer, capacity - 1);
+    assert_int_equal(buffer.size, 0);
+    assert_int_equal(buffer.capacity, 0);
+    buffer_recycle(&buffer, 0);
+    assert_null(buffer.data);
+}
+
 static void a_buffer_prints_numbers_and_formats_of_any_length(void **state)
 {
     (void)state;
@@ -121,6 +142,25 @@ static void an_arena_gives_aligned_memory_that_does_not_overlap(void **state)
     }
     arena_deinit(&arena);
     assert_int_equal(arena.allocated, 0);
+}
+
+static size_t kept_after(struct arena *arena, size_t size)
+{
+    assert_non_null(arena_allocate(arena, size));
+    arena_reset(arena);
+    return arena->allocated;
+}
+
+static void an_arena_gives_a_large_chunk_back_after_a_small_use(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    assert_int_equal(kept_after(&arena, MIB / 2), MIB / 2);
+    assert_int_equal(kept_after(&arena, MIB / 8), MIB / 2);
+    assert_int_equal(kept_after(&arena, MIB / 8 - 16), 0);
+    assert_int_equal(kept_after(&arena, MIB / 8), MIB / 8);
+    assert_int_equal(kept_after(&arena, 1), MIB / 8);
+    arena_deinit(&arena);
 }
 
 static void an_arena_holds_what_is_larger_than_any_chunk(void **state)
@@ -295,6 +335,8 @@ int main(void)
         cmocka_unit_test(an_empty_slice_needs_no_bytes_behind_it),
         cmocka_unit_test(a_buffer_grows_and_keeps_what_it_has),
         cmocka_unit_test(a_cleared_buffer_keeps_its_memory_and_a_shrunk_one_gives_it_back),
+        cmocka_unit_test(a_recycled_buffer_gives_back_what_it_does_not_need_and_only_that),
+        cmocka_unit_test(an_arena_gives_a_large_chunk_back_after_a_small_use),
         cmocka_unit_test(a_buffer_prints_numbers_and_formats_of_any_length),
         cmocka_unit_test(what_is_consumed_leaves_and_the_rest_moves_to_the_front),
         cmocka_unit_test(an_arena_gives_aligned_memory_that_does_not_overlap),
