@@ -1,13 +1,18 @@
-"""Soak: one rate for as long as it is told, and whether anything that has to be flat grows."""
+"""Soak: one rate for as long as it is told, and whether anything that has to be flat grows.
+
+It begins when a backlog has been caught up, so that each buffer has seen its largest batch: what grows after that is a leak.
+"""
 import time
 from pathlib import Path
 
-from benches import WARM_SECONDS, backlog, figures, sample
+from benches import WARM_SECONDS, backlog, figures, held_workers, sample
+from harness.waiting import wait_until
 from plot import plot
 from stage import wait_queued
 from usage import MEGABYTE, Usage, rss_bytes, slope
 
 RATE = 5000
+BACKLOG = 100_000  # caught up before it begins
 FLAT = {"rss_mb": ("memory", "MB"), "descriptors": ("descriptors", ""), "threads": ("threads", ""), "backlog": ("backlog", "entries")}
 
 
@@ -34,10 +39,19 @@ def course(rows, name):
     }
 
 
-def soak(stage, arguments):
+def start(stage):
+    """Under way, with a backlog behind it."""
     setup = stage.fresh("--generate", 0, "--rate", RATE, "--base-time", 0)
-    daemon = setup.run("bench", relay__cursor="live")
-    wait_queued(setup, daemon, 1)
+    with held_workers(setup):
+        daemon = setup.run("bench", relay__cursor="live")
+        wait_queued(setup, daemon, 1)
+        wait_queued(setup, daemon, setup.queued() + BACKLOG)
+    wait_until(lambda: backlog(setup) < RATE, "it catches up", 120, [daemon.process])
+    return setup, daemon
+
+
+def soak(stage, arguments):
+    setup, daemon = start(stage)
     sample(setup, daemon, WARM_SECONDS)
     usage, first, started, rows = Usage(stage.processes(daemon)), setup.queued(), time.monotonic(), []
     while time.monotonic() - started < arguments.minutes * 60:
