@@ -20,9 +20,12 @@ _Static_assert(DEAD_LETTERS_PER_REPO_HOUR == 100, "LETTERS_LIMIT says the same")
     "(excluded.rev >= coalesce(r.floor, '') AND (excluded.rev > coalesce(r.rev, '')"               \
     " OR (excluded.rev = r.rev AND excluded.commit_cid > coalesce(r.commit_cid, ''))))"
 
+/* NULL where none came whole. */
+#define LOWEST_NEW "excluded.recent_revs[cardinality(excluded.recent_revs)]"
+
 /* A repo's rev rises only; recent_revs keeps the highest four that came whole, so whether the rev that
  * is owed was met does not depend on what came first. The first branch of recent_revs is the usual
- * case (one new commit), the function the rest. */
+ * case (all commits are new), the function the rest. */
 static const char repos_sql[] =
     "INSERT INTO repos AS r (did, rev, commit_cid, recent_revs)"
     " SELECT did, rev, commit_cid, coalesce(string_to_array(revs, ','), '{}')"
@@ -30,10 +33,9 @@ static const char repos_sql[] =
     " ON CONFLICT (did) DO UPDATE SET"
     " rev = CASE WHEN " IS_HIGHER " THEN excluded.rev ELSE r.rev END,"
     " commit_cid = CASE WHEN " IS_HIGHER " THEN excluded.commit_cid ELSE r.commit_cid END,"
-    " recent_revs = CASE WHEN cardinality(excluded.recent_revs) = 1"
-    " AND excluded.recent_revs[1] >= coalesce(r.floor, '')"
-    " AND excluded.recent_revs[1] > coalesce(r.recent_revs[1], '')"
-    " THEN excluded.recent_revs || r.recent_revs[1:3]"
+    " recent_revs = CASE WHEN " LOWEST_NEW " >= coalesce(r.floor, '')"
+    " AND " LOWEST_NEW " > coalesce(r.recent_revs[1], '')"
+    " THEN (excluded.recent_revs || r.recent_revs)[1:4]"
     " ELSE standpipe_merge_revs(r.recent_revs, excluded.recent_revs, r.floor) END,"
     " desynchronized = r.desynchronized"
     " AND NOT coalesce(r.sync_rev = ANY (excluded.recent_revs), false),"
