@@ -39,9 +39,9 @@ def course(rows, name):
     }
 
 
-def start(stage):
+def start(stage, arguments):
     """Under way, with a backlog behind it."""
-    setup = stage.fresh("--generate", 0, "--rate", RATE, "--base-time", 0)
+    setup = stage.fresh("--generate", 0, "--rate", RATE, "--base-time", 0, settings=arguments.settings)
     with held_workers(setup):
         daemon = setup.run("bench", relay__cursor="live")
         wait_queued(setup, daemon, 1)
@@ -51,7 +51,7 @@ def start(stage):
 
 
 def soak(stage, arguments):
-    setup, daemon = start(stage)
+    setup, daemon = start(stage, arguments)
     sample(setup, daemon, WARM_SECONDS)
     usage, first, started, rows = Usage(stage.processes(daemon)), setup.queued(), time.monotonic(), []
     while time.monotonic() - started < arguments.minutes * 60:

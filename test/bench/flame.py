@@ -1,0 +1,131 @@
+"""Where standpipe's own time goes: its threads under perf while it brings all events through, as a flame graph.
+
+    perf record --> stacks --> tree --> shares of the libraries, the functions at the top, an SVG
+
+The kernel's part of a function is drawn on top of it. Without perf the bench says so and goes on.
+"""
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from stage import wait_queued
+
+HERTZ = 499
+TOP = 12
+WIDTH, ROW, HEAD, LETTER = 1200, 17, 34, 6.6
+LEAST = 1.0  # px: narrower frames are left out
+STYLE = """
+    text { font: 11px ui-monospace, monospace; fill: #1f2328 } .title { font: 15px system-ui, sans-serif }
+    .standpipe { fill: #ffb77c } .kernel { fill: #a5d6ff } .library { fill: #d2dae1 } rect { stroke: #fff; stroke-width: .5 }
+    @media (prefers-color-scheme: dark) { .title { fill: #e6edf3 } rect { stroke: #0d1117 } }
+"""
+
+
+class Frame:
+    """A function in its place on the stack, with the samples in it and above."""
+
+    def __init__(self):
+        self.samples, self.calls = 0, {}
+
+    def add(self, stack):
+        self.samples += 1
+        if stack:
+            self.calls.setdefault(stack[0], Frame()).add(stack[1:])
+
+    def depth(self):
+        return 1 + max((call.depth() for call in self.calls.values()), default=0)
+
+
+def kind_of(dso):
+    name = Path(dso).name
+    if "kernel" in dso or name.startswith("[k"):
+        return "kernel"
+    return "standpipe" if name == "standpipe" else "library"
+
+
+def library_of(dso):
+    """libpq.so.5.15 is libpq."""
+    return "the kernel" if kind_of(dso) == "kernel" else Path(dso).name.partition(".so")[0]
+
+
+def read_stacks(data):
+    """[(symbol, dso)] of each sample, the root first."""
+    command = ["perf", "script", "--no-inline", "-i", data, "-F", "ip,sym,dso"]
+    done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
+    for sample in done.stdout.split("\n\n"):
+        stack = []
+        for line in sample.splitlines():
+            _, _, rest = line.strip().partition(" ")
+            symbol, bracket, dso = rest.rpartition(" (")
+            if bracket:
+                stack.append((symbol, dso.rstrip(")")))
+        if stack:
+            yield stack[::-1]
+
+
+def draw(frame, left, level, height, whole, out):
+    for (symbol, dso), call in sorted(frame.calls.items(), key=lambda item: item[0]):
+        wide = WIDTH * call.samples / whole
+        if wide >= LEAST:
+            top = height - (level + 1) * ROW
+            letters = int((wide - 6) / LETTER)
+            shown = symbol if len(symbol) <= letters else symbol[: max(0, letters - 1)] + "…"
+            out.append(f'<g><title>{escape(symbol)} ({escape(library_of(dso))}), {100 * call.samples / whole:.1f} %</title>'
+                       f'<rect class="{kind_of(dso)}" x="{left:.1f}" y="{top}" width="{wide:.1f}" height="{ROW}" rx="1"/>'
+                       + (f'<text x="{left + 3:.1f}" y="{top + 12}">{escape(shown)}</text>' if letters > 3 else "") + "</g>")
+            draw(call, left, level + 1, height, whole, out)
+        left += wide
+
+
+def write_svg(path, title, root):
+    height = HEAD + root.depth() * ROW
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">']
+    parts += [f"<style>{STYLE}</style>", f'<text class="title" x="3" y="20">{escape(title)}</text>']
+    draw(root, 0, 0, height, root.samples, parts)
+    Path(path).write_text("\n".join([*parts, "</svg>"]) + "\n", encoding="utf-8")
+
+
+def record(stage, arguments, data):
+    """All events, from the relay to the commit, while perf looks."""
+    setup = stage.fresh("--file", stage.frames(arguments.events), settings=arguments.settings)
+    daemon = setup.run("bench", relay__cursor="oldest")
+    wait_queued(setup, daemon, 1)
+    command = ["perf", "record", "--quiet", "--freq", HERTZ, "--call-graph", "dwarf,16384", "--output", data, "--pid", daemon.pid]
+    perf = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+    setup.wait_drained(arguments.events, 180)
+    perf.terminate()
+    perf.wait(60)
+    assert daemon.terminate() == 0
+
+
+def share(counter, whole, most=None):
+    return {name: round(100 * count / whole, 1) for name, count in counter.most_common(most)}
+
+
+def flame(stage, arguments):
+    if not shutil.which("perf"):
+        print("flame: perf is not here (linux-perf): nothing is drawn", file=sys.stderr)
+        return
+    data = stage.folder / "perf.data"
+    record(stage, arguments, data)
+    root, libraries, tops = Frame(), Counter(), Counter()
+    for stack in read_stacks(data):
+        root.add(stack)
+        symbol, dso = stack[-1]
+        libraries[library_of(dso)] += 1
+        tops[f"{symbol} ({library_of(dso)})"] += 1
+    assert root.samples > 0, "perf has seen nothing"
+    if arguments.plot:
+        write_svg(arguments.plot, f"standpipe, {arguments.events:,} events from the relay to the commit, {root.samples:,} samples", root)
+    yield "flame", {
+        "events": arguments.events,
+        "samples": root.samples,
+        "percent_by_library": share(libraries, root.samples),
+        "percent_at_the_top": share(tops, root.samples, TOP),
+    }
+
+
+FLAME = {"flame": flame}
