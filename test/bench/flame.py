@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 from stage import wait_queued
 
 HERTZ = 499
+STACK_BYTES = 32_768  # libuv keeps 12 KiB of events on it
 TOP = 12
 WIDTH, ROW, HEAD, LETTER = 1200, 17, 34, 6.6
 LEAST = 1.0  # px: narrower frames are left out
@@ -61,7 +62,8 @@ def read_stacks(data):
             _, _, rest = line.strip().partition(" ")
             symbol, bracket, dso = rest.rpartition(" (")
             if bracket:
-                stack.append((symbol, dso.rstrip(")")))
+                dso = dso.rstrip(")")
+                stack.append((library_of(dso) if symbol == "[unknown]" else symbol, dso))
         if stack:
             yield stack[::-1]
 
@@ -93,7 +95,7 @@ def record(stage, arguments, data):
     setup = stage.fresh("--file", stage.frames(arguments.events), settings=arguments.settings)
     daemon = setup.run("bench", relay__cursor="oldest")
     wait_queued(setup, daemon, 1)
-    command = ["perf", "record", "--quiet", "--freq", HERTZ, "--call-graph", "dwarf,16384", "--output", data, "--pid", daemon.pid]
+    command = ["perf", "record", "--quiet", "--freq", HERTZ, "--call-graph", f"dwarf,{STACK_BYTES}", "--output", data, "--pid", daemon.pid]
     perf = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
     setup.wait_drained(arguments.events, 180)
     perf.terminate()
@@ -116,7 +118,7 @@ def flame(stage, arguments):
         root.add(stack)
         symbol, dso = stack[-1]
         libraries[library_of(dso)] += 1
-        tops[f"{symbol} ({library_of(dso)})"] += 1
+        tops[symbol if symbol == library_of(dso) else f"{symbol} ({library_of(dso)})"] += 1
     assert root.samples > 0, "perf has seen nothing"
     if arguments.plot:
         write_svg(arguments.plot, f"standpipe, {arguments.events:,} events from the relay to the commit, {root.samples:,} samples", root)

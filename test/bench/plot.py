@@ -2,7 +2,7 @@
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-WIDTH, PANEL, LEFT, RIGHT, TOP, GAP = 860, 110, 80, 20, 44, 34
+WIDTH, PANEL, LEFT, RIGHT, TOP, GAP = 890, 110, 110, 20, 44, 34
 STYLE = """
     text { font: 12px system-ui, sans-serif; fill: #57606a }
     .title { font-size: 15px; fill: #24292f } .line { fill: none; stroke: #0969da; stroke-width: 1.4 } .axis { stroke: #d0d7de }
