@@ -1,6 +1,7 @@
 """Passwords and the token: looked for everywhere a process leaves something behind, and found nowhere."""
 import os
 import resource
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -148,7 +149,7 @@ def as_nobody(setup, start_relay, generated):
         room = setup.folder / "room"  # where the kernel may write a core file
         room.mkdir()
         room.chmod(0o777)
-        program = as_user(NOBODY, ["env", "-C", room, setup.program])
+        program = as_user(NOBODY, ["env", "-C", room, shutil.copy(setup.program, setup.folder)])  # a checkout may be root's alone
         return setup.run_with(given.arguments(), given.settings, given.environment, "nobody", program).wait_ready()
 
     yield run

@@ -1,12 +1,17 @@
 """A certificate authority of the test's own: certificates for any name, of any time, with any flaw."""
+import os
 import subprocess
+from pathlib import Path
 
+FAKETIME = next(iter(Path("/usr/lib").glob("*-linux-gnu/faketime/libfaketime.so.1")), None)
 ECDSA = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 GOOD = ("IP:127.0.0.1", "DNS:localhost")
 
 
-def openssl(*words):
-    done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True)
+def openssl(*words, days_ago=0):
+    """As if it ran so many days ago: openssl 3.5 makes no certificate that ends before it begins."""
+    past = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"-{days_ago}d"} if days_ago else {}
+    done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, env={**os.environ, **past})
     assert done.returncode == 0, done.stderr
 
 
@@ -25,7 +30,7 @@ class Authority:
         request = made.certificate.with_suffix(".csr")
         openssl("req", "-new", *ECDSA, "-subj", subject, *extensions, "-keyout", made.key, "-out", request)
         openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial",
-                "-copy_extensions", "copy", "-days", days, "-out", made.certificate)
+                "-copy_extensions", "copy", "-days", max(days, 1), "-out", made.certificate, days_ago=max(0, 1 - days))
 
     def issue(self, name, alternatives=GOOD, days=2, subject=None):
         """A certificate; days below 0: it has ended."""
