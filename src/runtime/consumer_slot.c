@@ -32,8 +32,8 @@ bool consumer_slot_take(struct consumer_slot *slot, const char *scope, unsigned 
         error_set(error, ERROR_INTERNAL, "no socket for the consumer slot: %s", strerror(errno));
         return false;
     }
-    uint64_t hash = hash_64(
-        slice_from_string(scope)); /* a socket's name is limited to 107 bytes, a scope is not */
+    /* A socket's name is limited to 107 bytes, a scope is not. */
+    uint64_t hash = hash_64(slice_from_string(scope));
     for (unsigned i = 0; i <= SLOT_MAX; i++) {
         unsigned number = i == 0 ? wanted : i - 1;
         if (bind_slot(descriptor, hash, number)) {
