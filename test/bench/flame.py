@@ -20,7 +20,7 @@ WIDTH, ROW, HEAD, LETTER = 1200, 17, 34, 6.6
 LEAST = 1.0  # px: narrower frames are left out
 STYLE = """
     text { font: 11px ui-monospace, monospace; fill: #1f2328 } .title { font: 15px system-ui, sans-serif }
-    .standpipe { fill: #ffb77c } .kernel { fill: #a5d6ff } .library { fill: #d2dae1 } rect { stroke: #fff; stroke-width: .5 }
+    .standpipe { fill: #ffb77c } .kernel { fill: #a5d6ff } .linked { fill: #d2dae1 } rect { stroke: #fff; stroke-width: .5 }
     @media (prefers-color-scheme: dark) { .title { fill: #e6edf3 } rect { stroke: #0d1117 } }
 """
 
@@ -44,7 +44,7 @@ def kind_of(dso):
     name = Path(dso).name
     if "kernel" in dso or name.startswith("[k"):
         return "kernel"
-    return "standpipe" if name == "standpipe" else "library"
+    return "standpipe" if name == "standpipe" else "linked"
 
 
 def library_of(dso):
