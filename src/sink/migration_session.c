@@ -86,9 +86,9 @@ bool migration_session_try(struct migration_session *session, const char *sql,
     }
     PGresult *answer = PQprepare(session->native, "", sql, (int)count, types);
     if (PQresultStatus(answer) != PGRES_COMMAND_OK) {
-        *is_refused =
-            !fail(session, "trying a statement", answer) && session->error->kind == ERROR_REFUSED;
+        (void)fail(session, "trying a statement", answer); /* says false */
         PQclear(answer);
+        *is_refused = session->error->kind == ERROR_REFUSED;
         return *is_refused && migration_session_run(session, "trying a statement",
                                                     "ROLLBACK TO SAVEPOINT standpipe_trial");
     }

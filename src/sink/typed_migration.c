@@ -93,24 +93,45 @@ static bool try_table(struct typed_migration *migration, const struct table_plan
     return is_done;
 }
 
+static bool has_users(const struct tables *tables)
+{
+    for (size_t i = 0; i < tables->count; i++) {
+        if (tables->items[i].is_users) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool try_all(struct typed_migration *migration, const struct table_plan *plan)
+{
+    for (size_t i = 0; i < plan->tables->count; i++) {
+        typed_plan_clear(&migration->plan);
+        typed_plan_table(&migration->plan, &plan->tables->items[i]);
+        if (plan->tables->items[i].is_users && migration->plan.refusals.size == 0 &&
+            !try_table(migration, plan, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Whether they take what we would write: their types may be any, and nobody but PostgreSQL knows what goes into them.
  * Those that lack a column are refused by the plan. */
 static bool try_tables(struct typed_migration *migration)
 {
+    if (!has_users(migration->tables)) {
+        return true;
+    }
     struct buffer is_there = {0};
-    struct table_plan *plan = table_plan_create(migration->tables);
     bool is_done = migration_session_ask(
         migration->session, "SELECT to_regclass('standpipe_records') IS NOT NULL", NULL, &is_there);
-    bool is_tried = is_done && strcmp(is_there.data, "t") == 0; /* else a dry run before all */
-    for (size_t i = 0; is_done && is_tried && plan != NULL && i < migration->tables->count; i++) {
-        typed_plan_clear(&migration->plan);
-        typed_plan_table(&migration->plan, &migration->tables->items[i]);
-        if (migration->tables->items[i].is_users && migration->plan.refusals.size == 0) {
-            is_done = try_table(migration, plan, i);
-        }
+    if (is_done && strcmp(is_there.data, "t") == 0) { /* else a dry run before all */
+        struct table_plan *plan = table_plan_create(migration->tables);
+        is_done = try_all(migration, plan);
+        table_plan_destroy(plan);
     }
     buffer_deinit(&is_there);
-    table_plan_destroy(plan);
     return is_done;
 }
 
