@@ -5,21 +5,13 @@ is one that says that it panics: `unexpected` collects them.
 """
 import os
 import signal
-from pathlib import Path
 
 import psutil
 
-from harness.process import Process, free_port
+from harness.process import FAKETIME, Process, free_port
 
-FAKETIME = next(iter(Path("/usr/lib").glob("*-linux-gnu/faketime/libfaketimeMT.so.1")), None)
 SHUTDOWN_SECONDS = 25
 BAD_WORDS = ("panic", "assertion", "AddressSanitizer", "runtime error:", "Segmentation")
-
-
-def is_sanitized(program):
-    """Then nothing may be preloaded before its own runtime, and its memory says nothing."""
-    with open(program, "rb") as file:
-        return b"libasan" in file.read()
 
 
 class Node:

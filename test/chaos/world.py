@@ -18,11 +18,11 @@ import psutil
 from harness.database import Database
 from harness.journal import start_journal
 from harness.postgres import PostgresCluster
-from harness.process import clean_environment
+from harness.process import clean_environment, is_sanitized
 from harness.redis_server import RedisServer
 from harness.relay import Relay
 from harness.waiting import wait_until
-from node import Node, is_sanitized
+from node import Node
 from proxy import Proxy, Weather
 
 STREAM, GROUP, DEAD_LETTERS = "firehose:events", "firehose-processors", "firehose:dead-letters"

@@ -1,15 +1,16 @@
 """A certificate authority of the test's own: certificates for any name, of any time, with any flaw."""
 import os
 import subprocess
-from pathlib import Path
 
-FAKETIME = next(iter(Path("/usr/lib").glob("*-linux-gnu/faketime/libfaketime.so.1")), None)
+from harness.process import FAKETIME
+
 ECDSA = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 GOOD = ("IP:127.0.0.1", "DNS:localhost")
 
 
 def openssl(*words, days_ago=0):
     """As if it ran so many days ago: openssl 3.5 makes no certificate that ends before it begins."""
+    assert FAKETIME or not days_ago, "libfaketime is not installed"
     past = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"-{days_ago}d"} if days_ago else {}
     done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, env={**os.environ, **past})
     assert done.returncode == 0, done.stderr
