@@ -88,6 +88,9 @@ class Stage:
         self.clear()
         if not self.cluster:
             self.cluster = PostgresCluster(self.folder / "pg", POSTGRES).initdb().start()
+        # One database at a time: autovacuum would work on those of the runs before, while this one is measured.
+        if self.runs:
+            self.cluster.drop_database(f"bench_{self.runs}")
         self.runs += 1
         name = f"bench_{self.runs}"
         self.cluster.create_database(name)
