@@ -261,7 +261,8 @@ const struct config_key config_keys[] = {
      .unit = "entries",
      .apply = CONFIG_APPLY_RECONNECT,
      .legacy = "BATCH_SIZE",
-     .sentence = "Entries that one XREADGROUP asks for (COUNT)."},
+     .sentence = "Entries that one XREADGROUP asks for (COUNT); while it is behind up to four "
+                 "times as many."},
     {.section = "workers",
      .name = "block_ms",
      .type = KEY_NUMBER,

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "sink/sink.h"
+#include "stream/batch_size.h"
 #include "stream/stream_reader.h"
 
 enum {
@@ -19,6 +20,7 @@ enum {
     HEARTBEAT_MS = 500,
     HEARTBEAT_US = HEARTBEAT_MS * 1000,
     US_PER_MS = 1000,
+    LARGE_PART = 8,  /* of what one read by each pipeline brings */
     NAME_SIZE = 640, /* workers.consumer_id has up to 512 bytes */
 };
 
@@ -343,6 +345,8 @@ static void open_sink(struct worker *worker, const struct worker_options *option
         .on_closed = sink_on_closed,
     };
     const struct config_postgres *postgres = &options->config->postgres;
+    const struct config_workers *workers = &options->config->workers;
+    uint64_t entries = workers->batch_size * workers->pipelines;
     struct sink_options sink_options = {
         .conninfo = postgres->url,
         .schema = postgres->schema,
@@ -353,7 +357,8 @@ static void open_sink(struct worker *worker, const struct worker_options *option
         .connections = options->connections,
         .lanes = options->lanes,
         .batch_bytes = postgres->batch_bytes,
-        .batch_entries = options->config->workers.batch_size * options->config->workers.pipelines,
+        .batch_entries = entries * BATCH_STRETCH_MAX,
+        .large_entries = entries / LARGE_PART,
         .batch_age_ms = postgres->batch_age_ms,
         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
         .prepared = postgres->prepared != PREPARED_OFF,

@@ -17,9 +17,7 @@
 enum {
     US_PER_MS = 1000,
     LAST_HANDLES = 3, /* two timers and the membership */
-    LANE_PATIENCE_MS = 1000,
-    /* A transaction of this part of what one may hold says that many events come: its fixed price is worth sharing. */
-    LARGE_PART = 8
+    LANE_PATIENCE_MS = 1000
 };
 
 struct sink {
@@ -27,6 +25,7 @@ struct sink {
     void *owner;
     size_t batch_bytes;
     size_t batch_entries;
+    size_t large_entries;
     uint64_t batch_age_us;
     /* A lane that somebody has for longer is one of a transaction that is held up: it is done without. */
     uint64_t lane_patience_us;
@@ -153,8 +152,7 @@ static size_t share_of(const struct sink *sink, unsigned idle)
 {
     ASSERT(idle > 0);
     size_t share = part_queues_entries(&sink->waiting) / idle;
-    size_t least = sink->batch_entries / LARGE_PART;
-    return share > least ? share : least;
+    return share > sink->large_entries ? share : sink->large_entries;
 }
 
 static uint64_t age_us(const struct sink_batch *batch)
@@ -204,7 +202,7 @@ static bool take_group(struct sink *sink, unsigned idle, struct part_group *grou
 static bool is_much(const struct sink *sink)
 {
     return part_queues_bytes(&sink->waiting) >= sink->batch_bytes ||
-           part_queues_entries(&sink->waiting) * LARGE_PART >= sink->batch_entries;
+           part_queues_entries(&sink->waiting) >= sink->large_entries;
 }
 
 static bool is_large_out(const struct sink *sink)
@@ -212,7 +210,7 @@ static bool is_large_out(const struct sink *sink)
     for (unsigned i = 0; i < sink->writer_count; i++) {
         const struct writer *writer = sink->writers[i];
         if (writer != NULL && writer_is_running(writer) &&
-            writer_entries(writer) * LARGE_PART >= sink->batch_entries) {
+            writer_entries(writer) >= sink->large_entries) {
             return true;
         }
     }
@@ -502,6 +500,7 @@ struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *option
     sink->object = name_object(options->name);
     sink->batch_bytes = options->batch_bytes;
     sink->batch_entries = options->batch_entries;
+    sink->large_entries = options->large_entries;
     sink->batch_age_us = options->batch_age_ms * US_PER_MS;
     sink->lane_patience_us =
         (options->lane_patience_ms != 0 ? options->lane_patience_ms : LANE_PATIENCE_MS) * US_PER_MS;

@@ -52,6 +52,8 @@ struct sink_options {
     struct lanes *lanes;  /* shared with the other sinks of this process; borrowed; NULL: none */
     size_t batch_bytes;   /* a transaction takes batches up to this */
     size_t batch_entries; /* and up to this many entries */
+    size_t
+        large_entries; /* so many say that many events come: the fixed price of a transaction is worth sharing */
     uint64_t
         batch_age_ms; /* how long a batch waits for company beside a large transaction; 0: never */
     uint64_t

@@ -52,6 +52,7 @@ struct stream_reader {
     uv_timer_t claim;
     unsigned open_timers;
     struct batch_size size;
+    size_t asked; /* the last read of what is new, for so many */
     struct buffer claim_cursor;
     bool is_busy;          /* a read, claim, group or leave is in flight */
     bool is_acknowledging; /* `acknowledge` has an XACK, due or in flight */
@@ -229,6 +230,8 @@ static void on_read_reply(void *owner, struct redisReply *reply)
         const struct redisReply *list = reply_element(reply_element(reply, 0), 1);
         if (was_own) {
             reader->owns_pending = reply_count(list) > 0;
+        } else {
+            batch_size_note_read(&reader->size, reader->asked, reply_count(list));
         }
         if (reply_count(list) > 0) {
             take_entries(reader, reply, list, was_own);
@@ -239,12 +242,13 @@ static void on_read_reply(void *owner, struct redisReply *reply)
 
 static void send_read(struct stream_reader *reader)
 {
-    size_t count = batch_size_ask(&reader->size);
     reader->reads_own = reader->owns_pending;
     if (reader->reads_own) {
-        reader_format_read_own(&reader->command, &reader->names, count);
+        reader_format_read_own(&reader->command, &reader->names, batch_size_ask(&reader->size));
     } else {
-        reader_format_read_new(&reader->command, &reader->names, count, reader->options.block_ms);
+        reader->asked = batch_size_ask_new(&reader->size);
+        reader_format_read_new(&reader->command, &reader->names, reader->asked,
+                               reader->options.block_ms);
     }
     (void)send_command(reader, on_read_reply);
 }

@@ -28,7 +28,7 @@ struct stream_reader_options {
     struct redis_options redis;
     struct stream_keys keys;
     const char *consumer; /* copied; must be unique in the group and survive a restart */
-    uint32_t batch_size;  /* XREADGROUP COUNT */
+    uint32_t batch_size;  /* XREADGROUP COUNT, stretched while it is behind (batch_size.h) */
     uint32_t block_ms;    /* BLOCK */
     size_t batch_bytes;   /* COUNT adapts so that a reply stays near this; an entry may exceed it */
     uint64_t claim_interval_ms; /* XAUTOCLAIM sweep to the end of its cursor */

@@ -15,8 +15,8 @@
 enum {
     NEVER_MS = 600000,
     DEADLINE_MS = 30000,
-    MANY = 64, /* entries of a transaction; those of submit_held() are an eighth of it: large */
-    HELD = 8
+    MANY = 64, /* entries of a transaction */
+    HELD = 8   /* those of submit_held(): large, unless a test says more */
 };
 
 #define TRANSACTIONS "SELECT count(DISTINCT xmin::text) FROM standpipe_records"
@@ -26,11 +26,12 @@ enum {
 
 static PGconn *other; /* another client, which holds the first repo until it is finished */
 
-static void open_with(uint64_t age_ms, size_t batch_entries)
+static void open_with(uint64_t age_ms, size_t large_entries)
 {
     struct sink_options options = harness_options(2, true);
     options.batch_age_ms = age_ms;
-    options.batch_entries = batch_entries;
+    options.batch_entries = MANY;
+    options.large_entries = large_entries;
     harness_open_with(&options);
     assert_true(harness_wait_state(SINK_READY));
 }
@@ -85,7 +86,7 @@ static void wait_done(const struct harness_batch *batch)
 static void a_lone_batch_waits_for_no_company(void **state)
 {
     (void)state;
-    open_with(NEVER_MS, MANY);
+    open_with(NEVER_MS, HELD);
     harness_run(commits('a', 1)); /* its own deadline is far below the age */
     harness_run(commits('b', 1));
     assert_string_equal(sink_postgres_query(TRANSACTIONS), "2");
@@ -94,7 +95,7 @@ static void a_lone_batch_waits_for_no_company(void **state)
 static void nothing_waits_beside_a_small_transaction(void **state)
 {
     (void)state;
-    open_with(NEVER_MS, MANY + 8); /* of which they are less than an eighth */
+    open_with(NEVER_MS, HELD + 1);
     struct harness_batch *held = submit_held();
     struct harness_batch *beside = commits('b', 1);
     harness_submit(beside);
@@ -107,7 +108,7 @@ static void nothing_waits_beside_a_small_transaction(void **state)
 static void batches_that_come_beside_a_large_transaction_share_the_next(void **state)
 {
     (void)state;
-    open_with(NEVER_MS, MANY);
+    open_with(NEVER_MS, HELD);
     (void)submit_held();
     harness_submit(commits('b', 1));
     harness_submit(commits('c', 1));
@@ -125,7 +126,7 @@ static void batches_that_come_beside_a_large_transaction_share_the_next(void **s
 static void a_batch_that_is_old_enough_goes_beside_the_transaction(void **state)
 {
     (void)state;
-    open_with(50, MANY);
+    open_with(50, HELD);
     struct harness_batch *held = submit_held();
     struct harness_batch *beside = commits('b', 1);
     harness_submit(beside);
@@ -139,7 +140,7 @@ static void a_batch_that_is_old_enough_goes_beside_the_transaction(void **state)
 static void an_age_of_zero_never_waits(void **state)
 {
     (void)state;
-    open_with(0, MANY);
+    open_with(0, HELD);
     struct harness_batch *held = submit_held();
     struct harness_batch *beside = commits('b', 1);
     harness_submit(beside);
@@ -152,7 +153,7 @@ static void an_age_of_zero_never_waits(void **state)
 static void what_is_large_itself_goes_beside_the_one_that_is_out(void **state)
 {
     (void)state;
-    open_with(NEVER_MS, MANY);
+    open_with(NEVER_MS, HELD);
     struct harness_batch *held = submit_held();
     struct harness_batch *first = commits('b', HELD / 2);
     struct harness_batch *second = commits('c', HELD / 2);
@@ -174,7 +175,7 @@ static void what_is_large_itself_goes_beside_the_one_that_is_out(void **state)
 static void an_entry_that_runs_alone_does_not_wait(void **state)
 {
     (void)state;
-    open_with(NEVER_MS, MANY);
+    open_with(NEVER_MS, HELD);
     struct harness_batch *held = submit_held();
     struct harness_batch *alone = commits('b', 1);
     alone->batch.is_alone = true;
@@ -188,7 +189,7 @@ static void an_entry_that_runs_alone_does_not_wait(void **state)
 static void a_batch_that_waits_for_company_is_given_up_at_the_end(void **state)
 {
     (void)state;
-    open_with(NEVER_MS, MANY);
+    open_with(NEVER_MS, HELD);
     (void)submit_held();
     struct harness_batch *waiting = commits('b', 1);
     harness_submit(waiting);

@@ -302,6 +302,26 @@ static void big_entries_make_batches_small(void **state)
     stream_finish(&loop);
 }
 
+static void a_reader_that_is_behind_takes_more_at_a_time_until_it_is_not(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    struct rig rig = {0};
+    rig_prepare(&loop);
+    rig_add_entries(1, 10 + 20 + 40 + 40 + 5);
+    rig_open(&rig, &loop, "a");
+    rig_wait_count(&loop, &rig.acknowledged, 115);
+    assert_int_equal(rig.batches, 5);
+    assert_int_equal(rig.max_count, 40);
+    rig.max_count = 0;
+    rig_add_entries(116, 140);
+    rig_wait_count(&loop, &rig.acknowledged, 140);
+    assert_true(rig.max_count <= 20); /* from ten on again */
+    rig_assert_seen_once(1, 140);
+    rig_close(&rig);
+    stream_finish(&loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_paused_reader_reads_and_claims_nothing_until_it_resumes),
         cmocka_unit_test(foreign_and_reference_entries_come_through_by_their_field_names),
         cmocka_unit_test(big_entries_make_batches_small),
+        cmocka_unit_test(a_reader_that_is_behind_takes_more_at_a_time_until_it_is_not),
     };
     return cmocka_run_group_tests(tests, stream_server_setup, stream_server_teardown);
 }
