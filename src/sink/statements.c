@@ -107,42 +107,51 @@ static const char owed_sql[] =
     " WHERE r.did = x.did AND x.rev > coalesce(r.sync_rev, '') AND x.rev >= coalesce(r.floor, '')";
 
 /* What comes from at or below the horizon and has no row was deleted since, and its tombstone is gone (tombstones.h).
- * Entries of the reference system have no epoch, and what they delete keeps its tombstone. A subquery that yields a
- * value is looked up row by row, whatever the planner believes of the table's size. */
+ * Entries of the reference system have no epoch, and what they delete keeps its tombstone. */
 #define IS_ABOVE_HORIZON                                                                           \
     "((x.epoch, x.seq) <= (SELECT h.epoch, h.seq FROM standpipe_horizon AS h)) IS NOT TRUE"
 
+/* A subquery that yields a value is looked up row by row, whatever the planner believes of a table's size, and leaves
+ * the rows in the order in which they were sent: by key, in which they are locked. */
+#define IS_ADMITTED                                                                                \
+    "(SELECT true FROM repos AS p WHERE p.did = x.did AND p.floor > x.floor_rev) IS NULL"          \
+    " AND (" IS_ABOVE_HORIZON " OR (SELECT true FROM standpipe_records AS q"                       \
+    " WHERE q.did = x.did AND q.collection = x.collection AND q.rkey = x.rkey))"
+
 /* Of two commits with one rev the same wins as in batch.c, whichever comes first: 'c' puts every CID, an empty one
  * too, above a tombstone. */
-#define RECORDS                                                                                    \
+#define IS_LATER                                                                                   \
+    "(excluded.rev > r.rev OR (excluded.rev = r.rev AND CASE WHEN r.rev = ''"                      \
+    " THEN excluded.seq > r.seq"                                                                   \
+    " ELSE coalesce('c' || excluded.cid, '') > coalesce('c' || r.cid, '') END))"
+
+#define RECORDS(is_later)                                                                          \
     "INSERT INTO standpipe_records AS r (did, collection, rkey, cid, rev, record, record_cbor,"    \
     " invalid, seq, event_time, indexed_at, epoch)"                                                \
     " SELECT did, collection, rkey, cid, rev, record::jsonb, cbor, invalid, seq, at, now(),"       \
     " CASE WHEN cid IS NULL THEN epoch END"                                                        \
     " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"                              \
     " AS x (did, collection, rkey, cid, rev, record, cbor, invalid, seq, at, floor_rev, epoch)"    \
-    " WHERE NOT EXISTS (SELECT FROM repos AS p WHERE p.did = x.did AND p.floor > x.floor_rev)"     \
-    " AND (" IS_ABOVE_HORIZON " OR (SELECT true FROM standpipe_records AS q"                       \
-    " WHERE q.did = x.did AND q.collection = x.collection AND q.rkey = x.rkey))"                   \
-    " ORDER BY did COLLATE \"C\", collection COLLATE \"C\", rkey COLLATE \"C\""                    \
+    " WHERE " IS_ADMITTED                                                                          \
     " ON CONFLICT (did, collection, rkey) DO UPDATE SET cid = excluded.cid, rev = excluded.rev,"   \
     " record = excluded.record, record_cbor = excluded.record_cbor, invalid = excluded.invalid,"   \
     " seq = excluded.seq, event_time = excluded.event_time, indexed_at = excluded.indexed_at,"     \
-    " epoch = excluded.epoch"                                                                      \
-    " WHERE excluded.rev > r.rev OR (excluded.rev = r.rev AND CASE WHEN r.rev = ''"                \
-    " THEN excluded.seq > r.seq"                                                                   \
-    " ELSE coalesce('c' || excluded.cid, '') > coalesce('c' || r.cid, '') END)"
+    " epoch = excluded.epoch WHERE " is_later
 
-static const char records_sql[] = RECORDS;
-/* Those that a guard or a floor has refused are not written. Where a live record has replaced what was there, a
- * tombstone too, its collection is named. */
-static const char records_told_sql[] =
-    "WITH w AS (" RECORDS
-    " RETURNING r.collection, r.xmax <> 0 AND r.cid IS NOT NULL AS has_replaced)"
-    " SELECT (SELECT count(*) FROM w), set_config('standpipe.all_written',"
-    " ((SELECT count(*) FROM w) = cardinality($1))::text, true), set_config('standpipe.replaced',"
-    " coalesce((SELECT string_agg(DISTINCT ' ' || collection || ' ', '') FROM w"
-    " WHERE has_replaced), ''), true)";
+static const char records_sql[] = RECORDS(IS_LATER);
+
+/* Those that a guard, a floor or the horizon has refused are not written. Where a live record replaces what was there, a
+ * tombstone too, its collection is noted as that is done: new rows, as nearly all are, pay nothing for it. */
+#define REPLACED "coalesce(current_setting('standpipe.replaced', true), '')"
+#define NOTE_REPLACED                                                                              \
+    "excluded.cid IS NULL OR strpos(" REPLACED ", ' ' || excluded.collection || ' ') > 0"          \
+    " OR set_config('standpipe.replaced', " REPLACED " || ' ' || excluded.collection || ' ',"      \
+    " true) IS NOT NULL"
+static const char records_told_sql[] = "WITH w AS (" RECORDS(
+    "CASE WHEN " IS_LATER " THEN " NOTE_REPLACED
+    " ELSE false END") " RETURNING 1) SELECT count(*), set_config('standpipe.all_written',"
+                       " (count(*) = cardinality($1))::text, true),"
+                       " set_config('standpipe.replaced', " REPLACED ", true) FROM w";
 
 /*
  * An epoch belongs to one host, which standpipe_cursor knows; entries of the reference system have none.

@@ -84,7 +84,8 @@ static void append_told(const struct writing *writing, const struct count_table 
         }
         buffer_append_string(out, " + CASE WHEN (SELECT current_setting(");
         table_sql_append_setting(out, writing->index, TABLE_LIVE, i);
-        buffer_append_format(out, ", true) = '" TABLE_ALL_NEW "') THEN d.p%d ELSE 0 END", place);
+        buffer_append_format(out, ", true) = '" TABLE_ALL_NEW "') THEN d.p%d::int ELSE 0 END",
+                             place);
     }
 }
 
@@ -122,7 +123,7 @@ static void append_moved(const struct writing *writing, const struct count_table
     buffer_append_string(out, "SELECT key AS k");
     for (size_t c = 0; c < counts->column_count; c++) {
         bool is_this = strcmp(counts->columns[c], writing->table->counts[count].column) == 0;
-        buffer_append_format(out, ", %s AS n%zu", is_this ? "value::bigint" : "0", c);
+        buffer_append_format(out, ", %s AS n%zu", is_this ? "value::int" : "0", c);
     }
     buffer_append_string(out, " FROM json_each_text(nullif(nullif(current_setting(");
     table_sql_append_setting(out, writing->index, form, count);
