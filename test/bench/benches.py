@@ -9,7 +9,7 @@ import psycopg
 import limits
 import web
 from latency import latency
-from stage import clean_environment, wait_queued
+from stage import ROOT, clean_environment, wait_queued
 from usage import MEGABYTE, Usage, medians, rss_bytes, slope
 
 IDLE_SECONDS = 15
@@ -66,6 +66,14 @@ def held_workers(setup):
 RECORDS_ALONE = {"postgres.tables_file": "none"}
 
 
+def uncounted(stage):
+    """The typed tables of app.bsky without the tables of counts."""
+    path = stage.folder / "uncounted.conf"
+    lines = (ROOT / "conf" / "tables.conf").read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith("count = ")))
+    return {"postgres.tables_file": path}
+
+
 def fill(stage, count, settings=(), tls=None):
     """Relay to stream while the workers are held; ends the daemon with the stream full."""
     setup = stage.fresh("--file", stage.frames(count), settings=settings, tls=tls)
@@ -96,10 +104,17 @@ def run_phases(stage, arguments, settings=()):
     return {"ingest": ingest, "sink": sink}
 
 
-def with_share(found, name):
-    """Of the rate of `records` alone, what is left with typed tables and counts."""
-    rates = [found[which]["events_per_second"] for which in (name, f"{name}-records")]
-    found[name]["share_of_records_alone"] = round(rates[0] / rates[1], 2)
+def three_ways(stage, name, once):
+    """With the typed tables of app.bsky and their counts, without the counts, and `records` alone; what share of the rate of
+    the last is left of it."""
+    found = {
+        name: once({}),
+        f"{name}-uncounted": once(uncounted(stage)),
+        f"{name}-records": once(RECORDS_ALONE),
+    }
+    alone = found[f"{name}-records"]["events_per_second"]
+    for which in (name, f"{name}-uncounted"):
+        found[which]["share_of_records_alone"] = round(found[which]["events_per_second"] / alone, 2)
     return found
 
 
@@ -119,12 +134,8 @@ def ingest(stage, arguments):
 
 
 def sink(stage, arguments):
-    """With the typed tables of app.bsky and their counts, and in the same run without."""
-
     def once():
-        full = run_phases(stage, arguments)["sink"]
-        alone = run_phases(stage, arguments, RECORDS_ALONE)["sink"]
-        return with_share({"sink": full, "sink-records": alone}, "sink")
+        return three_ways(stage, "sink", lambda settings: run_phases(stage, arguments, settings)["sink"])
 
     yield from repeat(arguments, once).items()
 
@@ -143,8 +154,7 @@ def run_through(stage, arguments, settings=()):
 
 def end_to_end(stage, arguments):
     def once():
-        full, alone = run_through(stage, arguments), run_through(stage, arguments, RECORDS_ALONE)
-        return with_share({"end-to-end": full, "end-to-end-records": alone}, "end-to-end")
+        return three_ways(stage, "end-to-end", lambda settings: run_through(stage, arguments, settings))
 
     yield from repeat(arguments, once).items()
 
