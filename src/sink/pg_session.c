@@ -10,7 +10,7 @@
     " CASE WHEN current_setting('" name "', true) IS NOT NULL"                                     \
     " THEN set_config('" name "', '0', " is_local ") END"
 
-/* Every table is met by key, a few hundred at a time. A plan that is made while a table is new and small
+/* Every table is met by key, hundreds to thousands at a time. A plan that is made while a table is new and small
  * would read it whole, and is kept until somebody analyzes the table, however large it has grown: so the
  * ways to do that are off.
  * And a plan is not made five times over before it is kept: no value would make another one better.

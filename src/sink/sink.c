@@ -17,7 +17,10 @@
 enum {
     US_PER_MS = 1000,
     LAST_HANDLES = 3, /* two timers and the membership */
-    LANE_PATIENCE_MS = 1000
+    LANE_PATIENCE_MS = 2000,
+    /* What a failed transaction held goes entry by entry: after one the next hold less, and each of them a little more. */
+    FAILURE_PART = 4,
+    RECOVERY_PART = 16
 };
 
 struct sink {
@@ -26,6 +29,7 @@ struct sink {
     size_t batch_bytes;
     size_t batch_entries;
     size_t large_entries;
+    size_t entries_limit; /* batch_entries, or less since a transaction failed */
     uint64_t batch_age_us;
     /* A lane that somebody has for longer is one of a transaction that is held up: it is done without. */
     uint64_t lane_patience_us;
@@ -169,7 +173,7 @@ static void take_lane(struct sink *sink, unsigned lane, struct part_group *group
         return;
     }
     group->lanes |= has_lane ? UINT32_C(1) << lane : 0;
-    unsigned taken = part_group_take(group, queue, sink->batch_bytes, sink->batch_entries);
+    unsigned taken = part_group_take(group, queue, sink->batch_bytes, sink->entries_limit);
     if (!has_lane && sink->callbacks.on_lane_bypass != NULL) {
         sink->callbacks.on_lane_bypass(sink->owner, taken);
     }
@@ -268,6 +272,18 @@ static void end_lane_wait(struct sink *sink)
     }
 }
 
+static void lower_limit(struct sink *sink)
+{
+    size_t limit = sink->batch_entries / FAILURE_PART;
+    sink->entries_limit = limit > 0 ? limit : 1;
+}
+
+static void raise_limit(struct sink *sink)
+{
+    size_t limit = sink->entries_limit + sink->entries_limit / RECOVERY_PART + 1;
+    sink->entries_limit = limit < sink->batch_entries ? limit : sink->batch_entries;
+}
+
 static void dispatch(struct sink *sink)
 {
     end_lane_wait(sink);
@@ -285,6 +301,7 @@ static void dispatch(struct sink *sink)
             break;
         }
         sink->held[place] = group.lanes;
+        raise_limit(sink);
         writer_give(sink->writers[place], &group.parts);
     }
     if (sink->member != NULL) { /* also while it drains: what is kept for it is for others then */
@@ -326,6 +343,7 @@ static void on_writer_rows(void *owner, size_t table, const struct sink_rows *ro
 static void on_writer_error(void *owner, const char *sqlstate)
 {
     struct sink *sink = owner;
+    lower_limit(sink);
     if (sink->callbacks.on_error != NULL) {
         sink->callbacks.on_error(sink->owner, sqlstate);
     }
@@ -501,6 +519,7 @@ struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *option
     sink->batch_bytes = options->batch_bytes;
     sink->batch_entries = options->batch_entries;
     sink->large_entries = options->large_entries;
+    sink->entries_limit = options->batch_entries;
     sink->batch_age_us = options->batch_age_ms * US_PER_MS;
     sink->lane_patience_us =
         (options->lane_patience_ms != 0 ? options->lane_patience_ms : LANE_PATIENCE_MS) * US_PER_MS;

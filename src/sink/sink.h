@@ -57,7 +57,7 @@ struct sink_options {
     uint64_t
         batch_age_ms; /* how long a batch waits for company beside a large transaction; 0: never */
     uint64_t
-        lane_patience_ms; /* how long a part waits for its lane before it goes without; 0: 1,000 */
+        lane_patience_ms; /* how long a part waits for its lane before it goes without; 0: 2,000 */
     uint64_t statement_timeout_ms;
     bool prepared;         /* false behind a transaction pooler */
     bool ignores_horizon;  /* all that was deleted since is deleted again, too: see tombstones.h */

@@ -144,7 +144,8 @@ static const char records_sql[] = RECORDS(IS_LATER);
  * tombstone too, its collection is noted as that is done: new rows, as nearly all are, pay nothing for it. */
 #define REPLACED "coalesce(current_setting('standpipe.replaced', true), '')"
 #define NOTE_REPLACED                                                                              \
-    "excluded.cid IS NULL OR strpos(" REPLACED ", ' ' || excluded.collection || ' ') > 0"          \
+    "excluded.cid IS NULL OR octet_length(" REPLACED ") > " STATEMENT_REPLACED_MAX                 \
+    " OR strpos(" REPLACED ", ' ' || excluded.collection || ' ') > 0"                              \
     " OR set_config('standpipe.replaced', " REPLACED " || ' ' || excluded.collection || ' ',"      \
     " true) IS NOT NULL"
 static const char records_told_sql[] = "WITH w AS (" RECORDS(

@@ -17,6 +17,10 @@
 #define STATEMENT_BELOW_FLOOR                                                                      \
     "r.rev < p.floor AND (r.rev <> '' OR coalesce(r.event_time < p.floor_time, true))"
 
+/* Bytes of the setting standpipe.replaced from which on it names no more collections, and stands for all: a stranger's
+ * commit may replace records of thousands, whose names would be searched and copied for each. */
+#define STATEMENT_REPLACED_MAX "8192"
+
 /* For pg_connection_options; in the order in which they are sent. */
 enum statement {
     STATEMENT_REPOS,

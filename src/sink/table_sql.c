@@ -347,7 +347,9 @@ static void append_are_new(const struct writing *writing)
 {
     buffer_append_format(writing->out,
                          "(SELECT current_setting('standpipe.all_written', true) = 'true' AND"
-                         " strpos(current_setting('standpipe.replaced', true), ' %s ') = 0)",
+                         " octet_length(current_setting('standpipe.replaced', true))"
+                         " <= " STATEMENT_REPLACED_MAX
+                         " AND strpos(current_setting('standpipe.replaced', true), ' %s ') = 0)",
                          writing->table->collection);
 }
 

@@ -4,8 +4,8 @@
  *
  *   read --is full--> ask for twice as many, up to BATCH_STRETCH_MAX times ; --has room--> as configured
  *
- * A transaction has a fixed price, statement by statement; with typed tables it is a third of all at a few hundred events
- * (docs/performance.md). Who keeps up pays it for the sake of latency; who is behind need not.
+ * A transaction has a fixed price, statement by statement, and with typed tables there are dozens (docs/performance.md has
+ * what it comes to). Who keeps up pays it for the sake of latency; who is behind need not.
  *
  * Ownership: a value. Threading: pure functions.
  */

@@ -26,14 +26,19 @@ enum {
 
 static PGconn *other; /* another client, which holds the first repo until it is finished */
 
-static void open_with(uint64_t age_ms, size_t large_entries)
+static void open_by(unsigned connections, uint64_t age_ms, size_t large_entries)
 {
-    struct sink_options options = harness_options(2, true);
+    struct sink_options options = harness_options(connections, true);
     options.batch_age_ms = age_ms;
     options.batch_entries = MANY;
     options.large_entries = large_entries;
     harness_open_with(&options);
     assert_true(harness_wait_state(SINK_READY));
+}
+
+static void open_with(uint64_t age_ms, size_t large_entries)
+{
+    open_by(2, age_ms, large_entries);
 }
 
 /* `count` records of the repo with that letter; the same letter is never given twice. */
@@ -199,6 +204,25 @@ static void a_batch_that_waits_for_company_is_given_up_at_the_end(void **state)
     harness_wait();
 }
 
+/* Each entry of a refused transaction is tried in one of its own: the next do not hold as many. */
+static void after_a_refused_row_transactions_hold_less_for_a_while(void **state)
+{
+    (void)state;
+    open_by(1, NEVER_MS, MANY);
+    sink_postgres_query("ALTER TABLE standpipe_records ADD CHECK (rkey <> 'bad')");
+    struct harness_batch *bad = harness_batch();
+    harness_commit(bad, 1000, 1, "did:plc:zzzzzzzzzzzzzzzzzzzzzzzz", 1, "bad", "{\"n\":1}");
+    harness_run(bad);
+    assert_int_equal(bad->outcome.dead, 1);
+    (void)submit_held();
+    for (int i = 0; i < MANY / HELD; i++) {
+        harness_submit(commits((char)('b' + i), HELD));
+    }
+    let_go();
+    harness_wait();
+    assert_string_equal(sink_postgres_query(TRANSACTIONS " WHERE did > 'did:plc:b'"), "4");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
 
 int main(void)
@@ -212,6 +236,7 @@ int main(void)
         TEST(what_is_large_itself_goes_beside_the_one_that_is_out),
         TEST(an_entry_that_runs_alone_does_not_wait),
         TEST(a_batch_that_waits_for_company_is_given_up_at_the_end),
+        TEST(after_a_refused_row_transactions_hold_less_for_a_while),
     };
     return cmocka_run_group_tests(tests, sink_postgres_setup, sink_postgres_teardown);
 }

@@ -197,6 +197,37 @@ static void rows_that_a_trigger_leaves_out_are_not_counted(void **state)
     SAME(COUNTS, "at://x=1,0");
 }
 
+enum {
+    COLLECTIONS = 200 /* whose names are more than STATEMENT_REPLACED_MAX */
+};
+
+/* One record of each of many collections, and the post `a`, which is the last of them by key. */
+static struct harness_batch *many_collections(int64_t seq, const char *post)
+{
+    char collection[80];
+    struct harness_batch *batch = harness_batch();
+    for (int i = 0; i < COLLECTIONS; i++) {
+        (void)snprintf(collection, sizeof(collection), "aa.x%050d.thing", i);
+        harness_ops(batch, 1000, seq + i, DID, seq + i, op(collection, "k", seq, "{\"n\":1}"));
+    }
+    harness_ops(batch, 1000, seq + COLLECTIONS, DID, seq + COLLECTIONS, op(POST, "a", seq, post));
+    return batch;
+}
+
+/* What is replaced is named up to a bound; beyond it all is taken for replaced. Were the post taken for new, its row would be
+ * refused, and every entry tried in a transaction of its own. */
+static void replacing_records_of_more_collections_than_are_named_is_one_transaction(void **state)
+{
+    (void)state;
+    harness_run(
+        many_collections(1, "{\"text\":\"one\",\"reply\":{\"parent\":{\"uri\":\"at://x\"}}}"));
+    harness_run(
+        many_collections(1001, "{\"text\":\"two\",\"reply\":{\"parent\":{\"uri\":\"at://y\"}}}"));
+    SAME(POSTS, "a=two");
+    SAME(COUNTS, "at://y=0,1");
+    SAME("SELECT count(*) || ' ' || count(DISTINCT xmin::text) FROM standpipe_records", "201 1");
+}
+
 /* Of three new records, and of one that replaces another. */
 static void a_count_goes_by_whatever_a_row_has(void **state)
 {
@@ -462,6 +493,7 @@ int main(void)
         TEST(a_replay_changes_no_row_and_no_count),
         TEST(a_row_that_nobody_should_have_made_is_set_right_by_its_record),
         TEST(rows_that_a_trigger_leaves_out_are_not_counted),
+        TEST(replacing_records_of_more_collections_than_are_named_is_one_transaction),
         TEST(a_count_goes_by_whatever_a_row_has),
         TEST(a_record_that_loses_what_is_required_loses_its_row),
         TEST(a_bad_value_is_a_letter_that_names_the_column),
