@@ -13,7 +13,14 @@ def daemon(setup, start_relay, generated):
     setup.relay = start_relay(generated.frames)
     daemon = setup.run(relay__cursor="oldest").wait_ready()
     setup.wait_drained(generated.last_sequence)
+    # What the daemon says of Redis' ledger is a second old at most: a page from before the events has none of them.
+    wait_until(lambda: has_balanced(daemon), lambda: f"all in the ledger ({daemon.api()['ledger']})", 30, [daemon.process])
     return daemon
+
+
+def has_balanced(daemon):
+    ledger = daemon.api()["ledger"]
+    return 0 < ledger["appended"] == ledger["committed"] + ledger["dead"]
 
 
 def status(setup, daemon, *options, **overrides):
