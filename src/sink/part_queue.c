@@ -82,16 +82,20 @@ void part_group_init(struct part_group *group)
     list_init(&group->parts);
 }
 
+bool part_group_has_room(const struct part_group *group, const struct part_queue *queue,
+                         size_t bytes_limit, size_t entries_limit)
+{
+    const struct sink_batch *first = part_queue_first(queue);
+    return list_is_empty(&group->parts) || (group->bytes + first->bytes <= bytes_limit &&
+                                            group->entries + first->count <= entries_limit);
+}
+
 unsigned part_group_take(struct part_group *group, struct part_queue *queue, size_t bytes_limit,
                          size_t entries_limit)
 {
     unsigned count = 0;
-    for (const struct sink_batch *first; (first = part_queue_first(queue)) != NULL;) {
-        bool is_full = group->bytes + first->bytes > bytes_limit ||
-                       group->entries + first->count > entries_limit;
-        if (is_full && !list_is_empty(&group->parts)) {
-            break;
-        }
+    while (!list_is_empty(&queue->parts) &&
+           part_group_has_room(group, queue, bytes_limit, entries_limit)) {
         struct sink_batch *taken = part_queue_take(queue);
         group->bytes += taken->bytes;
         group->entries += taken->count;

@@ -41,6 +41,9 @@ struct sink_batch *part_queue_first(const struct part_queue *queue);
 struct sink_batch *part_queue_take(struct part_queue *queue);
 
 void part_group_init(struct part_group *group);
+/* Whether the first of the queue, which is not empty, fits; a group of none has room for any. */
+bool part_group_has_room(const struct part_group *group, const struct part_queue *queue,
+                         size_t bytes_limit, size_t entries_limit);
 /* As many of the queue's parts as fit, at least one of all; says how many. */
 unsigned part_group_take(struct part_group *group, struct part_queue *queue, size_t bytes_limit,
                          size_t entries_limit);

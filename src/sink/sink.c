@@ -164,10 +164,13 @@ static uint64_t age_us(const struct sink_batch *batch)
     return clock_monotonic_us() - batch->submitted_us;
 }
 
-/* Nothing where somebody has it, unless for too long. */
+/* Nothing where somebody has it, unless for too long. Where nothing of it has room, the lane is left to others. */
 static void take_lane(struct sink *sink, unsigned lane, struct part_group *group)
 {
     struct part_queue *queue = &sink->waiting.lanes[lane];
+    if (!part_group_has_room(group, queue, sink->batch_bytes, sink->entries_limit)) {
+        return;
+    }
     bool has_lane = lanes_take(sink->member, lane);
     if (!has_lane && age_us(part_queue_first(queue)) < sink->lane_patience_us) {
         return;

@@ -17,8 +17,8 @@
 
 enum {
     NEVER_MS = 600000,
-    PATIENCE_US = 1000000,
-    LAST_MS = 20, /* of a long wait */
+    PATIENCE_US = 2000000, /* by default */
+    LAST_MS = 20,          /* of a long wait */
     DEADLINE_MS = 30000,
     COUNT = 8, /* records of a batch */
     DID_SIZE = 33
@@ -31,6 +31,7 @@ enum {
 static PGconn *other;       /* another client, which holds the repo DID until it is finished */
 static struct lanes *lanes; /* NULL: of the one sink alone */
 static char same[DID_SIZE], elsewhere[DID_SIZE];
+static char behind[DID_SIZE]; /* of a lane that comes after that of DID */
 
 /* A repo whose lane is that of DID, or is not. */
 static void find_did(char *did, bool is_same)
@@ -50,6 +51,11 @@ static int start(void **state)
     (void)state;
     find_did(same, true);
     find_did(elsewhere, false);
+    memcpy(behind, DID, DID_SIZE);
+    while (lanes_of(slice_from_string(behind)) <= lanes_of(slice_from_string(DID))) {
+        behind[DID_SIZE - 2]++;
+        assert_true(behind[DID_SIZE - 2] <= 'z');
+    }
     return sink_postgres_start(false) ? 0 : -1;
 }
 
@@ -108,27 +114,37 @@ static void open_two(uint64_t patience_ms)
 }
 
 /* COUNT records of `did`, from the sequence on, which is in their keys as well. */
-static struct harness_batch *commits(const char *did, int64_t sequence)
+static void add_commits(struct harness_batch *batch, const char *did, int64_t sequence)
 {
-    struct harness_batch *batch = harness_batch();
     for (int64_t i = sequence; i < sequence + COUNT; i++) {
         char key[24];
         (void)snprintf(key, sizeof(key), "k%lld", (long long)i);
         harness_commit(batch, 1000, i, did, i, key, "{\"n\":1}");
     }
+}
+
+static struct harness_batch *commits(const char *did, int64_t sequence)
+{
+    struct harness_batch *batch = harness_batch();
+    add_commits(batch, did, sequence);
     return batch;
 }
 
-/* A batch of DID whose transaction has its lane and waits for another client, until let_go(). */
-static struct harness_batch *submit_held(void)
+/* The transaction with the records of DID has its lane, and waits for another client until let_go(). */
+static void hold(struct harness_batch *batch)
 {
-    struct harness_batch *batch = commits(DID, 100);
     other = PQconnectdb(sink_postgres_conninfo());
     PGresult *result = PQexec(other, "BEGIN; INSERT INTO repos (did) VALUES ('" DID "')");
     assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
     PQclear(result);
     harness_submit(batch);
     harness_wait_sql(BLOCKED, "1");
+}
+
+static struct harness_batch *submit_held(void)
+{
+    struct harness_batch *batch = commits(DID, 100);
+    hold(batch);
     return batch;
 }
 
@@ -270,6 +286,32 @@ static void a_sink_waits_for_the_lane_of_another_until_that_has_committed(void *
     assert_string_equal(sink_postgres_query(RECORDS), "24");
 }
 
+static void a_transaction_leaves_a_lane_whose_part_it_has_no_room_for_to_others(void **state)
+{
+    (void)state;
+    lanes = lanes_create();
+    struct sink_options options = options_with(1, NEVER_MS);
+    options.batch_entries = COUNT;
+    harness_open_with(&options);
+    options.name = "beside";
+    harness_open_beside(&options);
+    struct harness_batch *before = commits(elsewhere, 300);
+    harness_submit_beside(before);
+    wait_done(before); /* the second is idle from here on */
+    struct harness_batch *both = harness_batch();
+    add_commits(both, DID, 100);
+    add_commits(both, behind, 200);
+    hold(both);
+    struct harness_batch *second = commits(behind, 400);
+    harness_submit_beside(second);
+    wait_done(second);
+    assert_int_equal(both->done, 0);
+    let_go();
+    wait_done(both);
+    assert_int_equal(both->outcome.written, COUNT + COUNT);
+    assert_written_once(second);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
 
 int main(void)
@@ -279,6 +321,7 @@ int main(void)
         TEST(a_part_goes_without_the_lane_of_a_transaction_that_is_held_up),
         TEST(the_oldest_part_waits_no_longer_because_others_come),
         TEST(a_sink_waits_for_the_lane_of_another_until_that_has_committed),
+        TEST(a_transaction_leaves_a_lane_whose_part_it_has_no_room_for_to_others),
     };
     return cmocka_run_group_tests(tests, start, sink_postgres_teardown);
 }
