@@ -45,6 +45,5 @@ size_t batch_size_ask(const struct batch_size *size)
 size_t batch_size_ask_new(const struct batch_size *size)
 {
     size_t stretched = size->most_entries * size->stretch;
-    size_t most = stretched < BATCH_ENTRIES_MAX ? stretched : BATCH_ENTRIES_MAX;
-    return ask(size, most > size->most_entries ? most : size->most_entries);
+    return ask(size, stretched < BATCH_ENTRIES_MAX ? stretched : BATCH_ENTRIES_MAX);
 }

@@ -16,7 +16,7 @@
 
 enum {
     BATCH_STRETCH_MAX = 4,
-    BATCH_ENTRIES_MAX = 10000 /* that it is stretched to; more may be configured */
+    BATCH_ENTRIES_MAX = 10000 /* what a heartbeat looks at, and the most that is configured */
 };
 
 struct batch_size {

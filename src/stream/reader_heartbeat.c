@@ -4,12 +4,12 @@
 
 #include "base/log.h"
 #include "base/panic.h"
+#include "stream/batch_size.h"
 #include "stream/redis_reply.h"
 
 enum {
     HEARTBEATS_PER_IDLE = 3, /* so that one may be lost before anyone claims */
-    HEARTBEAT_MIN_MS = 20,
-    HEARTBEAT_LIMIT = 10000
+    HEARTBEAT_MIN_MS = 20
 };
 
 static void on_reply(void *owner, struct redisReply *reply)
@@ -34,7 +34,7 @@ static void on_beat(uv_timer_t *timer)
     script_call_argument(&heartbeat->call, slice_from_string(heartbeat->names->consumer));
     script_call_argument(&heartbeat->call, slice_from_string(heartbeat->first_id));
     script_call_argument(&heartbeat->call, slice_from_string(heartbeat->last_id));
-    script_call_number(&heartbeat->call, HEARTBEAT_LIMIT);
+    script_call_number(&heartbeat->call, BATCH_ENTRIES_MAX);
     script_call_send(&heartbeat->call, heartbeat->redis, on_reply, heartbeat);
 }
 
