@@ -30,12 +30,22 @@ void pg_array_deinit(struct pg_array *array)
     buffer_deinit(&array->bytes);
 }
 
+/* With typed tables there are hundreds of columns, and a small transaction fills a few. */
+static bool is_begun(const struct pg_array *array, enum pg_element element)
+{
+    return array->count == 0 && array->element == element && array->bytes.size == ARRAY_HEADER &&
+           array->bytes.capacity <= ARRAY_KEEP;
+}
+
 void pg_array_begin(struct pg_array *array, enum pg_element element)
 {
+    if (is_begun(array, element)) {
+        return;
+    }
+    const uint32_t header[] = {1, 1, element, 0, 1};
     buffer_recycle(&array->bytes, ARRAY_KEEP);
     array->element = element;
     array->count = 0;
-    const uint32_t header[] = {1, 1, element, 0, 1};
     for (size_t i = 0; i < sizeof(header) / sizeof(header[0]); i++) {
         append_uint32(&array->bytes, header[i]);
     }

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sink/batch.h"
@@ -11,6 +12,10 @@
 #include "sink/sqlstate.h"
 
 #include <cmocka.h>
+
+enum {
+    LARGE = 1 << 20
+};
 
 static int64_t parse(const char *text)
 {
@@ -96,6 +101,39 @@ static void an_array_is_laid_out_as_array_recv_reads_it(void **state)
     assert_int_equal(bytes.size, sizeof(expected) - 1);
     assert_memory_equal(bytes.data, expected, bytes.size);
     pg_array_deinit(&array);
+}
+
+static void an_array_that_is_begun_again_is_empty_and_of_the_new_type(void **state)
+{
+    static const char expected[] = "\0\0\0\1\0\0\0\1\0\0\0\24\0\0\0\0\0\0\0\1";
+    struct pg_array array = {0};
+    (void)state;
+    pg_array_begin(&array, PG_TEXT);
+    pg_array_begin(&array, PG_INT8);
+    struct slice untouched = pg_array_finish(&array);
+    assert_int_equal(untouched.size, sizeof(expected) - 1);
+    assert_memory_equal(untouched.data, expected, untouched.size);
+    pg_array_append_int64(&array, 1);
+    pg_array_begin(&array, PG_INT8);
+    struct slice again = pg_array_finish(&array);
+    assert_int_equal(again.size, sizeof(expected) - 1);
+    assert_memory_equal(again.data, expected, again.size);
+    pg_array_deinit(&array);
+}
+
+static void what_a_large_array_took_goes_back_though_nothing_is_appended_any_more(void **state)
+{
+    struct pg_array array = {0};
+    char *bytes = calloc(1, LARGE);
+    (void)state;
+    pg_array_begin(&array, PG_BYTEA);
+    pg_array_append(&array, slice_of(bytes, LARGE));
+    pg_array_begin(&array, PG_BYTEA);
+    assert_true(array.bytes.capacity >= LARGE);
+    pg_array_begin(&array, PG_BYTEA);
+    assert_true(array.bytes.capacity < LARGE);
+    pg_array_deinit(&array);
+    free(bytes);
 }
 
 static void only_a_real_nul_escape_is_replaced(void **state)
@@ -188,6 +226,8 @@ int main(void)
         cmocka_unit_test(the_tid_of_a_time_sorts_like_the_time),
         cmocka_unit_test(each_sqlstate_has_the_meaning_of_the_contract),
         cmocka_unit_test(an_array_is_laid_out_as_array_recv_reads_it),
+        cmocka_unit_test(an_array_that_is_begun_again_is_empty_and_of_the_new_type),
+        cmocka_unit_test(what_a_large_array_took_goes_back_though_nothing_is_appended_any_more),
         cmocka_unit_test(only_a_real_nul_escape_is_replaced),
         cmocka_unit_test(the_sqlstate_of_a_refused_connection_is_found_in_every_language),
         cmocka_unit_test(of_one_key_the_last_op_of_the_highest_revision_wins),
