@@ -30,12 +30,14 @@ struct redis_link {
     redisReplyObjectFunctions
         functions; /* the builder's with a look at what is expected in front */
     uv_poll_t poll;
+    uv_prepare_t flush;  /* sends what this turn of the loop has gathered */
     uv_timer_t deferred; /* ends the link from a clean stack */
     int events;          /* that the poll watches */
     unsigned handles;    /* that are not closed yet */
     unsigned in_flight;  /* commands without their reply */
     bool is_ending;
     bool is_polled;     /* the poll handle exists */
+    bool is_plain;      /* no TLS, which may have to read before it can write */
     struct error error; /* the first cause wins */
     struct redis_link_callbacks callbacks;
     void *owner;
@@ -136,6 +138,7 @@ static void close_handles(struct redis_link *link)
     if (link->is_polled) {
         uv_close((uv_handle_t *)&link->poll, on_handle_closed);
     }
+    uv_close((uv_handle_t *)&link->flush, on_handle_closed);
     uv_close((uv_handle_t *)&link->deferred, on_handle_closed);
 }
 
@@ -204,10 +207,33 @@ static void adapter_delete_read(void *data)
     watch(link, link->events & ~UV_READABLE);
 }
 
+/* Right before the loop waits: all commands of a turn in one write, and no look at a socket that nearly always takes
+ * it. hiredis is told of a failure from the poll, where it may call back. */
+static void on_flush(uv_prepare_t *flush)
+{
+    struct redis_link *link = flush->data;
+    int is_done = 0;
+    (void)uv_prepare_stop(flush); /* cannot fail */
+    if (link->context == NULL || link->is_ending) {
+        return;
+    }
+    if (redisBufferWrite(&link->context->c, &is_done) != REDIS_OK || is_done == 0) {
+        watch(link, link->events | UV_WRITABLE);
+    }
+}
+
+/* hiredis' answer to each command, and to a socket that did not take all. */
 static void adapter_add_write(void *data)
 {
     struct redis_link *link = data;
-    watch(link, link->events | UV_WRITABLE);
+    if (link->context == NULL || (link->events & UV_WRITABLE) != 0) {
+        return;
+    }
+    if (link->is_plain && (link->context->c.flags & REDIS_CONNECTED) != 0) {
+        ASSERT(uv_prepare_start(&link->flush, on_flush) == 0);
+    } else {
+        watch(link, link->events | UV_WRITABLE);
+    }
 }
 
 static void adapter_delete_write(void *data)
@@ -234,14 +260,28 @@ static void surface_error(struct redis_link *link, int status)
     }
 }
 
-/* hiredis reads 16 KB a call; a batch is a megabyte. Reading on while a reply grows saves a turn of the
- * loop for each 16 KB; the bound keeps the loop fair. */
+/* A reply has begun and has not ended. */
+static bool is_within_reply(const redisReader *reader)
+{
+#if HIREDIS_MAJOR >= 1
+    int type = reader->task[0]->type;
+#else
+    int type = reader->rstack[0].type;
+#endif
+    return reader->ridx > 0 || (reader->ridx == 0 && type >= 0);
+}
+
+/* hiredis reads 16 KB a call; a batch is a megabyte. Reading on within a reply saves a turn of the loop for each
+ * 16 KB, and a whole one needs no look for more; the bound keeps the loop fair. */
 static void read_on(struct redis_link *link)
 {
     for (int i = 0; i < DRAIN_READS_MAX; i++) {
-        size_t before = link->context->c.reader->len;
+        const redisReader *reader = link->context->c.reader;
+        size_t size = reader->len;
+        size_t place = reader->pos;
         redisAsyncHandleRead(link->context);
-        if (link->context == NULL || link->is_ending || link->context->c.reader->len <= before) {
+        if (link->context == NULL || link->is_ending || !is_within_reply(reader) ||
+            (reader->len == size && reader->pos == place)) {
             return;
         }
     }
@@ -327,9 +367,12 @@ struct redis_link *redis_link_open(struct uv_loop_s *loop, const struct redis_li
     struct redis_link *link = memory_allocate(sizeof(*link));
     link->callbacks = *callbacks;
     link->owner = owner;
-    link->handles = 1;
+    link->handles = 2;
+    link->is_plain = target->tls == NULL;
     link->poll.data = link;
+    link->flush.data = link;
     link->deferred.data = link;
+    ASSERT(uv_prepare_init(loop, &link->flush) == 0);
     ASSERT(uv_timer_init(loop, &link->deferred) == 0);
     link->context = target->path != NULL ? redisAsyncConnectUnix(target->path)
                                          : redisAsyncConnect(target->address, target->port);

@@ -22,7 +22,10 @@ enum {
     CONNECT_MS = 500,
     REPLY_MS = 300,
     URL_SIZE = 256,
-    TEXT_SIZE = 512
+    TEXT_SIZE = 512,
+    PATIENT_MS = 20000,
+    LARGE_COMMANDS = 4,
+    LARGE_SIZE = 1 << 20 /* several times what a socket takes at once */
 };
 
 struct rig {
@@ -88,17 +91,22 @@ static void on_kept(void *owner, struct redisReply *reply)
     rig->kept = redis_keep_reply(reply);
 }
 
-static void rig_open(struct rig *rig, const char *url)
+static void rig_open_patient(struct rig *rig, const char *url, uint64_t reply_ms)
 {
     static const struct redis_callbacks callbacks = {
         .on_ready = on_ready, .on_lost = on_lost, .on_closed = on_closed};
     struct redis_options options = {.url = url,
                                     .client_name = "test",
                                     .connect_timeout_ms = CONNECT_MS,
-                                    .reply_timeout_ms = REPLY_MS};
+                                    .reply_timeout_ms = reply_ms};
     *rig = (struct rig){0};
     assert_int_equal(uv_loop_init(&rig->loop), 0);
     rig->redis = redis_open(&rig->loop, &options, &callbacks, rig);
+}
+
+static void rig_open(struct rig *rig, const char *url)
+{
+    rig_open_patient(rig, url, REPLY_MS);
 }
 
 static bool is_ready(void *data)
@@ -165,6 +173,61 @@ static void a_connection_greets_answers_and_closes(void **state)
     assert_string_equal(rig.text, "test");
     rig_close(&rig);
     assert_int_equal(rig.lost, 0);
+}
+
+struct large {
+    struct rig *rig;
+    unsigned answered;
+    bool is_whole;
+};
+
+static void on_large(void *owner, struct redisReply *reply)
+{
+    struct large *large = owner;
+    struct slice text = reply != NULL ? reply_text(reply) : slice_of(NULL, 0);
+    char expected = (char)('a' + large->answered++);
+    large->is_whole = large->is_whole && text.size == LARGE_SIZE && text.data[0] == expected &&
+                      text.data[LARGE_SIZE - 1] == expected;
+}
+
+static bool has_all_large(void *data)
+{
+    return ((struct large *)data)->answered == LARGE_COMMANDS;
+}
+
+static void what_a_full_socket_does_not_take_is_sent_when_it_has_room(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct large large = {.rig = &rig, .is_whole = true};
+    char *bytes = malloc(LARGE_SIZE);
+    rig_open_patient(&rig, stream_server_url(), PATIENT_MS);
+    stream_wait(&rig.loop, is_ready, &rig);
+    for (int i = 0; i < LARGE_COMMANDS; i++) {
+        memset(bytes, 'a' + i, LARGE_SIZE);
+        const struct slice words[] = {SLICE("ECHO"), slice_of(bytes, LARGE_SIZE)};
+        assert_true(redis_send(rig.redis, words, 2, on_large, &large));
+    }
+    stream_wait(&rig.loop, has_all_large, &large);
+    assert_true(large.is_whole);
+    rig_close(&rig);
+    assert_int_equal(rig.lost, 0);
+    free(bytes);
+}
+
+static void a_command_into_a_connection_that_the_server_has_ended_comes_back_without_a_reply(
+    void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, stream_server_url());
+    stream_wait(&rig.loop, is_ready, &rig);
+    freeReplyObject(stream_server_call("CLIENT KILL TYPE normal SKIPME yes"));
+    send_words(&rig, "PING", NULL, on_reply);
+    stream_wait(&rig.loop, is_lost, &rig);
+    assert_int_equal(rig.nulls, 1);
+    stream_wait(&rig.loop, is_ready_twice, &rig);
+    rig_close(&rig);
 }
 
 static void a_kept_reply_outlives_its_connection(void **state)
@@ -451,6 +514,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_greets_answers_and_closes),
+        cmocka_unit_test(what_a_full_socket_does_not_take_is_sent_when_it_has_room),
+        cmocka_unit_test(
+            a_command_into_a_connection_that_the_server_has_ended_comes_back_without_a_reply),
         cmocka_unit_test(a_kept_reply_outlives_its_connection),
         cmocka_unit_test(the_database_and_the_password_of_the_url_are_used),
         cmocka_unit_test(a_missing_password_is_one_clear_refusal_and_no_hot_loop),
