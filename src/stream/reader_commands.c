@@ -63,6 +63,15 @@ void reader_format_read_new(struct buffer *out, const struct reader_names *names
     add_streams(out, names, ">");
 }
 
+void reader_format_consumers(struct buffer *out, const struct reader_names *names)
+{
+    begin(out, 4);
+    add(out, "XINFO");
+    add(out, "CONSUMERS");
+    add(out, names->key);
+    add(out, names->group);
+}
+
 void reader_format_claim(struct buffer *out, const struct reader_names *names, uint64_t min_idle_ms,
                          struct slice cursor, size_t count)
 {

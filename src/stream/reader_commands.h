@@ -22,6 +22,8 @@ struct reader_names {
 void reader_format_read_own(struct buffer *out, const struct reader_names *names, size_t count);
 void reader_format_read_new(struct buffer *out, const struct reader_names *names, size_t count,
                             uint32_t block_ms);
+/* XINFO CONSUMERS of the group. */
+void reader_format_consumers(struct buffer *out, const struct reader_names *names);
 /* XAUTOCLAIM from `cursor`; empty: from the start. */
 void reader_format_claim(struct buffer *out, const struct reader_names *names, uint64_t min_idle_ms,
                          struct slice cursor, size_t count);

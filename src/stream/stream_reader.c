@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "stream/batch_size.h"
+#include "stream/reader_claim.h"
 #include "stream/reader_commands.h"
 #include "stream/reader_entries.h"
 #include "stream/reader_heartbeat.h"
@@ -49,16 +50,15 @@ struct stream_reader {
     struct reader_heartbeat heartbeat;
 
     struct reader_trouble trouble; /* what Redis refuses, and until when nothing is sent */
-    uv_timer_t claim;
+    struct reader_claim claim;
     unsigned open_timers;
     struct batch_size size;
-    size_t asked; /* the last read of what is new, for so many */
-    struct buffer claim_cursor;
+    size_t asked;          /* the last read of what is new, for so many */
     bool is_busy;          /* a read, claim, group or leave is in flight */
     bool is_acknowledging; /* `acknowledge` has an XACK, due or in flight */
     bool owns_pending;     /* our own pending entries are to be read first */
     bool reads_own;        /* what is in flight is a read of those */
-    bool claim_due, group_due;
+    bool group_due;
     bool is_paused, is_closing, is_released, has_left, is_finished;
 };
 
@@ -66,7 +66,8 @@ static void proceed(struct stream_reader *reader);
 
 /* -- retrying -- */
 
-static void on_retry(void *owner)
+/* A refused step may be made again, or a sweep is due. */
+static void on_turn(void *owner)
 {
     proceed(owner);
 }
@@ -86,7 +87,8 @@ static bool is_refused(struct stream_reader *reader, enum reader_step step,
         reader_trouble_clear(&reader->trouble, step);
         return false;
     }
-    reader->group_due = reader->group_due || reply_has_error(reply, "NOGROUP");
+    reader->group_due = reader->group_due || reply_has_error(reply, "NOGROUP") ||
+                        reply_has_error(reply, "ERR no such key"); /* XINFO's word for it */
     reader_trouble_note(&reader->trouble, step, reply);
     return true;
 }
@@ -260,13 +262,9 @@ static void on_claim_reply(void *owner, struct redisReply *reply)
     struct stream_reader *reader = owner;
     reader->is_busy = false;
     if (reply != NULL && !is_refused(reader, READER_STEP_CLAIM, reply)) {
-        struct slice cursor = reply_text(reply_element(reply, 0));
-        buffer_clear(&reader->claim_cursor);
-        buffer_append_slice(&reader->claim_cursor, cursor);
-        reader->claim_due = cursor.size > 0 && !slice_equals(cursor, SLICE("0-0"));
-        size_t deleted = reply_count(reply_element(reply, 2)); /* Redis 7: already off the list */
-        const struct redisReply *list = reply_element(reply, 1);
-        if (reply_count(list) > 0) {
+        size_t deleted = 0;
+        const struct redisReply *list = reader_claim_take(&reader->claim, reply, &deleted);
+        if (list != NULL) {
             take_entries(reader, reply, list, true);
         }
         tell_deleted(reader, deleted);
@@ -276,16 +274,9 @@ static void on_claim_reply(void *owner, struct redisReply *reply)
 
 static void send_claim(struct stream_reader *reader)
 {
-    reader_format_claim(&reader->command, &reader->names, reader->options.claim_min_idle_ms,
-                        buffer_slice(&reader->claim_cursor), batch_size_ask(&reader->size));
+    reader_claim_format(&reader->claim, &reader->command, &reader->names,
+                        batch_size_ask(&reader->size));
     (void)send_command(reader, on_claim_reply);
-}
-
-static void on_claim_timer(uv_timer_t *timer)
-{
-    struct stream_reader *reader = timer->data;
-    reader->claim_due = true;
-    proceed(reader);
 }
 
 /* -- the group -- */
@@ -383,7 +374,7 @@ static void destroy(struct stream_reader *reader)
     reader_heartbeat_deinit(&reader->heartbeat);
     script_call_deinit(&reader->side);
     reader_entries_deinit(&reader->entries);
-    buffer_deinit(&reader->claim_cursor);
+    reader_claim_deinit(&reader->claim);
     buffer_deinit(&reader->command);
     free(reader->consumer);
     free(reader->ledger_key);
@@ -415,7 +406,7 @@ static void finish(struct stream_reader *reader)
     drop_batch(reader);
     redis_close(reader->redis);
     reader_trouble_close(&reader->trouble, on_timer_closed, reader);
-    uv_close((uv_handle_t *)&reader->claim, on_timer_closed);
+    reader_claim_close(&reader->claim, on_timer_closed, reader);
     reader_heartbeat_close(&reader->heartbeat, on_timer_closed, reader);
 }
 
@@ -457,7 +448,7 @@ void stream_reader_close(struct stream_reader *reader)
  * round trip of its own. All else waits until it is done, above all our own pending entries, which it takes away. */
 static bool may_read(const struct stream_reader *reader)
 {
-    bool is_new = !reader->group_due && !reader->owns_pending && !reader->claim_due;
+    bool is_new = !reader->group_due && !reader->owns_pending && !reader->claim.is_due;
     bool is_stopped = reader->is_closing || reader->is_paused || reader->is_released;
     return !is_stopped && (!reader->is_acknowledging || (is_new && reader->acknowledge.is_sent));
 }
@@ -466,7 +457,7 @@ static void read_next(struct stream_reader *reader)
 {
     if (reader->group_due) {
         send_group(reader);
-    } else if (reader->owns_pending || !reader->claim_due) {
+    } else if (reader->owns_pending || !reader->claim.is_due) {
         send_read(reader);
     } else {
         send_claim(reader);
@@ -537,13 +528,6 @@ static void on_redis_closed(void *owner)
     on_part_closed(reader);
 }
 
-static void init_timer(struct stream_reader *reader, struct uv_loop_s *loop, uv_timer_t *timer)
-{
-    ASSERT(uv_timer_init(loop, timer) == 0);
-    timer->data = reader;
-    reader->open_timers++;
-}
-
 struct stream_reader *stream_reader_open(struct uv_loop_s *loop,
                                          const struct stream_reader_options *options,
                                          const struct stream_reader_callbacks *callbacks,
@@ -570,15 +554,15 @@ struct stream_reader *stream_reader_open(struct uv_loop_s *loop,
     reader->owner = owner;
     reader->size = batch_size_of(options->batch_size, options->batch_bytes);
     reader->trouble = (struct reader_trouble){
-        .object = reader->object, .on_retry = on_retry, .on_change = on_trouble, .owner = reader};
+        .object = reader->object, .on_retry = on_turn, .on_change = on_trouble, .owner = reader};
     reader_trouble_init(&reader->trouble, loop);
     reader->open_timers++;
-    init_timer(reader, loop, &reader->claim);
+    reader_claim_init(&reader->claim, loop, options->claim_min_idle_ms, on_turn, reader);
+    reader->open_timers++;
     reader_heartbeat_init(&reader->heartbeat, loop, &reader->names, reader->object);
     reader->open_timers++;
     if (options->claims) {
-        ASSERT(uv_timer_start(&reader->claim, on_claim_timer, options->claim_interval_ms,
-                              options->claim_interval_ms) == 0);
+        reader_claim_start(&reader->claim, options->claim_interval_ms);
     }
     reader->redis = redis_open(loop, &options->redis, &redis_callbacks, reader);
     return reader;

@@ -251,6 +251,35 @@ static void a_paused_reader_reads_and_claims_nothing_until_it_resumes(void **sta
     stream_finish(&loop);
 }
 
+static bool has_group(void *data)
+{
+    (void)data;
+    return stream_server_number("EXISTS events") == 1; /* nobody else makes it */
+}
+
+/* While it was paused a sweep has become due, which is its first step afterwards. */
+static void a_sweep_that_finds_no_key_makes_the_group_again(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    struct rig rig = {0};
+    rig_prepare(&loop);
+    rig_open(&rig, &loop, "a");
+    rig_add_entries(1, 3);
+    rig_wait_count(&loop, &rig.acknowledged, 3);
+    stream_reader_pause(rig.reader);
+    freeReplyObject(stream_server_call("FLUSHALL"));
+    uint64_t until = uv_now(&loop) + 2ULL * RIG_MIN_IDLE_MS;
+    uv_timer_t clock = {.loop = &loop, .data = &until};
+    stream_wait(&loop, is_after, &clock);
+    stream_reader_resume(rig.reader);
+    stream_wait(&loop, has_group, &rig);
+    rig_add_entries(4, 6);
+    rig_wait_count(&loop, &rig.acknowledged, 6);
+    rig_close(&rig);
+    stream_finish(&loop);
+}
+
 static void foreign_and_reference_entries_come_through_by_their_field_names(void **state)
 {
     (void)state;
@@ -335,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_live_consumer_keeps_its_batch_by_its_heartbeat),
         cmocka_unit_test(a_batch_that_others_took_over_counts_once),
         cmocka_unit_test(a_paused_reader_reads_and_claims_nothing_until_it_resumes),
+        cmocka_unit_test(a_sweep_that_finds_no_key_makes_the_group_again),
         cmocka_unit_test(foreign_and_reference_entries_come_through_by_their_field_names),
         cmocka_unit_test(big_entries_make_batches_small),
         cmocka_unit_test(a_reader_that_is_behind_takes_more_at_a_time_until_it_is_not),
