@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "atproto/event_time.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "config/text.h"
-#include "sink/event_time.h"
 
 enum {
     DIGITS_MAX = 18

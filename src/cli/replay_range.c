@@ -1,7 +1,7 @@
 #include "cli/replay_range.h"
 
+#include "atproto/event_time.h"
 #include "config/text.h"
-#include "sink/event_time.h"
 
 #include <string.h>
 

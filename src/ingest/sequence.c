@@ -1,16 +1,10 @@
 #include "ingest/sequence.h"
 
-#include <stdio.h>
-#include <string.h>
-#include <time.h>
-
-#include "atproto/syntax.h"
+#include "atproto/event_time.h"
 
 enum {
     US_PER_SECOND = 1000000,
-    SECONDS_PER_MINUTE = 60,
-    SECONDS_PER_HOUR = 3600,
-    DECIMAL = 10
+    SECONDS_PER_MINUTE = 60
 };
 
 static const int64_t margin_us = (int64_t)SECONDS_PER_MINUTE * US_PER_SECOND;
@@ -109,47 +103,8 @@ int64_t sequence_lowest(const struct sequence *sequence)
     return sequence->lowest;
 }
 
-/* ".123456789" to microseconds; what is finer is cut. */
-static int64_t parse_fraction(const char **text)
-{
-    int64_t value = 0;
-    int64_t unit = US_PER_SECOND / DECIMAL;
-    if (**text != '.') {
-        return 0;
-    }
-    for ((*text)++; **text >= '0' && **text <= '9'; (*text)++) {
-        value += (**text - '0') * unit;
-        unit /= DECIMAL;
-    }
-    return value;
-}
-
-/* "Z", "+01:00" */
-static int64_t parse_offset_seconds(const char *text)
-{
-    if (*text == 'Z') {
-        return 0;
-    }
-    int hours = (text[1] - '0') * DECIMAL + (text[2] - '0');
-    int minutes = (text[4] - '0') * DECIMAL + (text[5] - '0');
-    int64_t seconds = (int64_t)hours * SECONDS_PER_HOUR + (int64_t)minutes * SECONDS_PER_MINUTE;
-    return *text == '-' ? -seconds : seconds;
-}
-
 int64_t sequence_parse_time(struct slice time)
 {
-    char text[65];
-    if (time.size >= sizeof(text) || !datetime_is_valid(time)) {
-        return 0;
-    }
-    memcpy(text, time.data, time.size);
-    text[time.size] = '\0';
-    struct tm parts = {0};
-    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
-    if (rest == NULL) {
-        return 0;
-    }
-    int64_t fraction_us = parse_fraction(&rest);
-    int64_t seconds = (int64_t)timegm(&parts) - parse_offset_seconds(rest);
-    return seconds * US_PER_SECOND + fraction_us;
+    int64_t time_us = event_time_parse(time);
+    return time_us != TIME_UNKNOWN ? time_us : 0;
 }

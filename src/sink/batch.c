@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "atproto/event_time.h"
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/panic.h"
 #include "sink/batch_tables.h"
 #include "sink/dead_letter.h"
-#include "sink/event_time.h"
 #include "sink/jsonb_text.h"
 #include "sink/repo_fold.h"
 

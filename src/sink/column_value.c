@@ -1,9 +1,9 @@
 #include "sink/column_value.h"
 
 #include "atproto/cid.h"
+#include "atproto/event_time.h"
 #include "atproto/json_scan.h"
 #include "base/panic.h"
-#include "sink/event_time.h"
 
 enum {
     ITEMS_MINIMUM = 4

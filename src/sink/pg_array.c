@@ -2,8 +2,8 @@
 
 #include <string.h>
 
+#include "atproto/event_time.h"
 #include "base/panic.h"
-#include "sink/event_time.h"
 
 enum {
     ARRAY_HEADER = 20,

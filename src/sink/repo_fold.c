@@ -1,8 +1,8 @@
 #include "sink/repo_fold.h"
 
+#include "atproto/event_time.h"
 #include "base/panic.h"
 #include "sink/batch.h"
-#include "sink/event_time.h"
 
 enum {
     RECENT_REVS = 4

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "atproto/event_time.h"
 #include "base/panic.h"
-#include "sink/event_time.h"
 
 const enum pg_element table_key_elements[TABLE_KEY_PARAMETERS] = {PG_TEXT, PG_TEXT, PG_TEXT,
                                                                   PG_TEXT, PG_INT8};

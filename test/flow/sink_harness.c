@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "atproto/event_time.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "flow/sink_postgres.h"
-#include "sink/event_time.h"
 #include "sink/migrations.h"
 
 #include <cmocka.h>

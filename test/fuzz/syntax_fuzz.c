@@ -1,8 +1,8 @@
 /* Identifiers and times: no text is too strange, and the rules agree among each other. */
 #include "fuzz/fuzz.h"
 
+#include "atproto/event_time.h"
 #include "atproto/syntax.h"
-#include "sink/event_time.h"
 
 static void check_path(struct slice text)
 {

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "atproto/event_time.h"
 #include "sink/batch.h"
-#include "sink/event_time.h"
 #include "sink/jsonb_text.h"
 #include "sink/pg_failure.h"
 #include "sink/sqlstate.h"

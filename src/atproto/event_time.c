@@ -1,4 +1,4 @@
-#include "sink/event_time.h"
+#include "atproto/event_time.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
  * Event time: RFC 3339 (section 5.6) to microseconds since 1970, and to the TID of that instant.
  * Threading: pure functions.
  */
-#ifndef SINK_EVENT_TIME_H
-#define SINK_EVENT_TIME_H
+#ifndef ATPROTO_EVENT_TIME_H
+#define ATPROTO_EVENT_TIME_H
 
 #include <stdint.h>
 
