@@ -14,17 +14,26 @@ enum {
     APPEND_FIXED = 13,
     EVENT_FIELDS = 5,
     FRAME_FIELDS = 7,
-    NUMBER_SIZE = 24
+    NUMBER_SIZE = 24,
+    BYTES_KEPT = 64 * 1024
 };
 
 struct writer_batch *writer_batch_create(int64_t queued)
 {
     struct writer_batch *batch = memory_allocate(sizeof(*batch));
+    writer_batch_renew(batch, queued);
+    return batch;
+}
+
+void writer_batch_renew(struct writer_batch *batch, int64_t queued)
+{
+    buffer_recycle(&batch->events, BYTES_KEPT);
+    buffer_recycle(&batch->frames, BYTES_KEPT);
+    *batch =
+        (struct writer_batch){.events = batch->events, .frames = batch->frames, .queued = queued};
     list_init(&batch->node);
-    batch->queued = queued;
     (void)snprintf(batch->token, sizeof(batch->token), "%016llx%016llx",
                    (unsigned long long)random_bits(), (unsigned long long)random_bits());
-    return batch;
 }
 
 void writer_batch_destroy(struct writer_batch *batch)

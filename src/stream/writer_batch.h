@@ -50,6 +50,8 @@ struct writer_expected {
 };
 
 struct writer_batch *writer_batch_create(int64_t queued);
+/* Another one in the memory of a batch that is stored, or zeroed. */
+void writer_batch_renew(struct writer_batch *batch, int64_t queued);
 void writer_batch_destroy(struct writer_batch *batch);
 bool writer_batch_is_full(const struct writer_batch *batch);
 /* True where there is nothing to tell Redis. `queued`: the mark before this batch. */

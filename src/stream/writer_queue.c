@@ -18,6 +18,7 @@ void writer_queue_clear(struct writer_queue *queue)
         writer_batch_destroy(batch_of(node));
     }
     writer_batch_destroy(queue->sending);
+    writer_batch_destroy(queue->spare);
     writer_queue_init(queue, queue->max_entries, queue->max_bytes);
 }
 
@@ -42,10 +43,22 @@ bool writer_queue_take_room(struct writer_queue *queue)
     return true;
 }
 
+/* A batch of hundreds of kilobytes grows in a dozen steps, and the system's hand is in each. */
+static struct writer_batch *make_batch(struct writer_queue *queue, int64_t taken)
+{
+    struct writer_batch *batch = queue->spare;
+    if (batch == NULL) {
+        return writer_batch_create(taken);
+    }
+    queue->spare = NULL;
+    writer_batch_renew(batch, taken);
+    return batch;
+}
+
 struct writer_batch *writer_queue_open_batch(struct writer_queue *queue, int64_t taken)
 {
     if (list_is_empty(&queue->batches) || writer_batch_is_full(batch_of(queue->batches.previous))) {
-        list_append(&queue->batches, &writer_batch_create(taken)->node);
+        list_append(&queue->batches, &make_batch(queue, taken)->node);
     }
     return batch_of(queue->batches.previous);
 }
@@ -84,6 +97,10 @@ void writer_queue_done(struct writer_queue *queue)
     queue->entries -= (size_t)queue->sending->event_count + queue->sending->frame_count;
     queue->frames -= queue->sending->frame_count;
     queue->bytes -= writer_batch_bytes(queue->sending);
-    writer_batch_destroy(queue->sending);
+    if (queue->spare == NULL) {
+        queue->spare = queue->sending;
+    } else {
+        writer_batch_destroy(queue->sending);
+    }
     queue->sending = NULL;
 }

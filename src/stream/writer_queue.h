@@ -17,7 +17,8 @@
 struct writer_queue {
     struct list batches;          /* oldest first; new events go to the last */
     struct writer_batch *sending; /* in flight or to be sent again; not in the list */
-    size_t entries, bytes;        /* of both */
+    struct writer_batch *spare;   /* stored: the next one has its memory; NULL: none */
+    size_t entries, bytes;        /* of batches and sending */
     size_t frames;                /* of the entries: those for the dead letters */
     size_t max_entries, max_bytes;
     bool is_room_due; /* somebody was told that it is full */

@@ -13,6 +13,7 @@
 #include "stream/reply_builder.h"
 #include "stream/scripts.h"
 #include "stream/writer_batch.h"
+#include "stream/writer_queue.h"
 #include <hiredis/hiredis.h>
 
 /* A reader with the functions of ours, as redis_link.c makes one. */
@@ -279,6 +280,34 @@ static void entries_of_every_form_are_told_apart(void **state)
     redis_free_reply(reply);
 }
 
+static void a_stored_batch_lends_its_memory_to_the_next_and_nothing_else(void **state)
+{
+    const struct stream_event event = {.type = SLICE("commit"),
+                                       .data = SLICE("{}"),
+                                       .time = SLICE("2026-01-01T00:00:00Z"),
+                                       .sequence = 5};
+    (void)state;
+    struct writer_queue queue;
+    writer_queue_init(&queue, 1000, 1 << 20);
+    struct writer_batch *first = writer_queue_open_batch(&queue, 4);
+    char token[WRITER_TOKEN_SIZE];
+    memcpy(token, first->token, sizeof(token));
+    writer_batch_add_event(first, &event);
+    writer_queue_note(&queue, writer_batch_bytes(first));
+    first->counts[STREAM_COUNT_FILTERED] = 3;
+    assert_ptr_equal(writer_queue_send(&queue), first);
+    struct writer_batch *second = writer_queue_open_batch(&queue, 5); /* while the first is out */
+    assert_ptr_not_equal(second, first);
+    writer_queue_done(&queue);
+    assert_ptr_equal(writer_queue_send(&queue), second);
+    struct writer_batch *third = writer_queue_open_batch(&queue, 6);
+    assert_ptr_equal(third, first);
+    assert_true(writer_batch_is_empty(third, 6));
+    assert_int_equal(writer_batch_bytes(third), 0);
+    assert_string_not_equal(third->token, token);
+    writer_queue_clear(&queue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +322,7 @@ int main(void)
         cmocka_unit_test(each_script_has_the_sha1_that_redis_names_it_by),
         cmocka_unit_test(a_batch_announces_exactly_the_arguments_that_it_carries),
         cmocka_unit_test(entries_of_every_form_are_told_apart),
+        cmocka_unit_test(a_stored_batch_lends_its_memory_to_the_next_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
