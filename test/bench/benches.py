@@ -14,6 +14,7 @@ from usage import MEGABYTE, Usage, medians, rss_bytes, slope
 
 IDLE_SECONDS = 15
 WARM_SECONDS = 5
+STEADY_RATE = 10_000
 HTTP_RATE = 1000  # events a second of `http-steady`: three times the average of the network
 FULL_BACKLOG = 50_000  # of `http`: reached while it warms up, from when on the windows are alike
 
@@ -179,7 +180,7 @@ def sample(setup, daemon, seconds):
 
 
 def steady(stage, arguments):
-    setup = stage.fresh("--generate", 0, "--rate", arguments.rate, "--base-time", 0)
+    setup = stage.fresh("--generate", 0, "--rate", arguments.rate or STEADY_RATE, "--base-time", 0)
     daemon = setup.run("bench", relay__cursor="live")
     wait_queued(setup, daemon, 1)
     sample(setup, daemon, WARM_SECONDS)

@@ -1,6 +1,7 @@
-"""Where standpipe's own time goes: its threads under perf while it brings all events through, as a flame graph.
+"""Where the time goes while all events are brought through, as a flame graph: standpipe's threads under perf, or with
+`--everything` all that the two servers and the relay do beside them, each a tower of its own.
 
-    perf record --> stacks --> tree --> shares of the libraries, the functions at the top, an SVG
+    perf record --> stacks --> tree --> shares of the processes and libraries, the functions at the top, an SVG
 
 The kernel's part of a function is drawn on top of it. Without perf the bench says so and goes on.
 """
@@ -16,6 +17,10 @@ from stage import wait_queued
 HERTZ = 499
 STACK_BYTES = 32_768  # libuv keeps 12 KiB of events on it
 TOP = 12
+IDLE = "idle"
+PROCESSES = {
+    "standpipe": "standpipe", "redis-server": "Redis", "postgres": "PostgreSQL", "standpipe-relay": "the relay", "swapper": IDLE,
+}
 WIDTH, ROW, HEAD, LETTER = 1200, 17, 34, 6.6
 LEAST = 1.0  # px: narrower frames are left out
 STYLE = """
@@ -48,24 +53,30 @@ def kind_of(dso):
 
 
 def library_of(dso):
-    """libpq.so.5.15 is libpq."""
-    return "the kernel" if kind_of(dso) == "kernel" else Path(dso).name.partition(".so")[0]
+    """libpq.so.5.15 is libpq; redis-server is one file with the names of its tools."""
+    name = Path(dso).name.partition(".so")[0]
+    return "the kernel" if kind_of(dso) == "kernel" else "redis-server" if name.startswith("redis-") else name
+
+
+def process_of(command):
+    """The tower that a sample belongs to, by the name of its thread."""
+    return "standpipe" if command.startswith("worker-") else PROCESSES.get(command, "the rest")
 
 
 def read_stacks(data):
-    """[(symbol, dso)] of each sample, the root first."""
-    command = ["perf", "script", "--no-inline", "-i", data, "-F", "ip,sym,dso"]
+    """(process, [(symbol, dso)], the root first) of each sample."""
+    command = ["perf", "script", "--no-inline", "-i", data, "-F", "comm,ip,sym,dso"]
     done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
     for sample in done.stdout.split("\n\n"):
-        stack = []
-        for line in sample.splitlines():
+        lines, stack = sample.splitlines(), []
+        for line in lines[1:]:
             _, _, rest = line.strip().partition(" ")
             symbol, bracket, dso = rest.rpartition(" (")
             if bracket:
                 dso = dso.rstrip(")")
                 stack.append((library_of(dso) if symbol == "[unknown]" else symbol, dso))
         if stack:
-            yield stack[::-1]
+            yield process_of(lines[0].strip()), stack[::-1]
 
 
 def draw(frame, left, level, height, whole, out):
@@ -91,11 +102,13 @@ def write_svg(path, title, root):
 
 
 def record(stage, arguments, data):
-    """All events, from the relay to the commit, while perf looks."""
-    setup = stage.fresh("--file", stage.frames(arguments.events), settings=arguments.settings)
+    """All events, from the relay to the commit, while perf looks; at `--rate`, where it is given."""
+    pace = ("--rate", arguments.rate) if arguments.rate else ()
+    setup = stage.fresh("--file", stage.frames(arguments.events), *pace, settings=arguments.settings)
     daemon = setup.run("bench", relay__cursor="oldest")
     wait_queued(setup, daemon, 1)
-    command = ["perf", "record", "--quiet", "--freq", HERTZ, "--call-graph", f"dwarf,{STACK_BYTES}", "--output", data, "--pid", daemon.pid]
+    command = ["perf", "record", "--quiet", "--freq", HERTZ, "--call-graph", f"dwarf,{STACK_BYTES}", "--output", data]
+    command += ["--all-cpus"] if arguments.everything else ["--pid", daemon.pid]
     perf = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
     setup.wait_drained(arguments.events, 180)
     perf.terminate()
@@ -113,18 +126,25 @@ def flame(stage, arguments):
         return
     data = stage.folder / "perf.data"
     record(stage, arguments, data)
-    root, libraries, tops = Frame(), Counter(), Counter()
-    for stack in read_stacks(data):
-        root.add(stack)
+    root, processes, libraries, tops = Frame(), Counter(), Counter(), Counter()
+    for process, stack in read_stacks(data):
+        processes[process] += 1
+        if process == IDLE:
+            continue
+        root.add([(process, process), *stack] if arguments.everything else stack)
         symbol, dso = stack[-1]
         libraries[library_of(dso)] += 1
         tops[symbol if symbol == library_of(dso) else f"{symbol} ({library_of(dso)})"] += 1
     assert root.samples > 0, "perf has seen nothing"
     if arguments.plot:
-        write_svg(arguments.plot, f"standpipe, {arguments.events:,} events from the relay to the commit, {root.samples:,} samples", root)
+        pace = f", {arguments.rate:,} a second" if arguments.rate else ""
+        title = f"standpipe, {arguments.events:,} events from the relay to the commit{pace}, {root.samples:,} samples"
+        write_svg(arguments.plot, title, root)
     yield "flame", {
         "events": arguments.events,
+        "rate": arguments.rate,
         "samples": root.samples,
+        "percent_by_process": share(processes, processes.total()),
         "percent_by_library": share(libraries, root.samples),
         "percent_at_the_top": share(tops, root.samples, TOP),
     }
