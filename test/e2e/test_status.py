@@ -112,8 +112,8 @@ def test_it_redraws_fits_a_new_size_and_gives_the_terminal_back(daemon, start_te
     assert terminal.screen().startswith("standpipe ")
     terminal.resize(80, 40)
     terminal.keys("C-c")
-    left = terminal.wait_for("ended with 0")
-    assert "before" in left and "relay" not in left
+    left = terminal.wait_for("icanon")  # the last words: what stty says of the terminal
+    assert "before" in left and "ended with 0" in left and "relay" not in left
     assert re.search(r"(?<!-)icanon", left) and re.search(r"(?<!-)echo\b", left)
 
 
