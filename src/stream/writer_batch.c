@@ -51,6 +51,11 @@ size_t writer_batch_bytes(const struct writer_batch *batch)
     return batch->events.size + batch->frames.size;
 }
 
+size_t writer_batch_capacity(const struct writer_batch *batch)
+{
+    return batch->events.capacity + batch->frames.capacity;
+}
+
 bool writer_batch_is_full(const struct writer_batch *batch)
 {
     return batch->event_count + batch->frame_count >= WRITER_BATCH_ENTRIES_MAX ||

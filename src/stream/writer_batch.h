@@ -57,6 +57,8 @@ bool writer_batch_is_full(const struct writer_batch *batch);
 /* True where there is nothing to tell Redis. `queued`: the mark before this batch. */
 bool writer_batch_is_empty(const struct writer_batch *batch, int64_t queued);
 size_t writer_batch_bytes(const struct writer_batch *batch);
+/* Of its memory. */
+size_t writer_batch_capacity(const struct writer_batch *batch);
 void writer_batch_add_event(struct writer_batch *batch, const struct stream_event *event);
 /* `position` is that before the frame: its origId. */
 void writer_batch_add_frame(struct writer_batch *batch, const struct stream_dead_frame *frame,

@@ -1,5 +1,9 @@
 #include "stream/writer_queue.h"
 
+enum {
+    SPARE_BYTES_MAX = 1 << 20 /* twice what a batch of common events has */
+};
+
 static struct writer_batch *batch_of(struct list *node)
 {
     return LIST_ENTRY(node, struct writer_batch, node);
@@ -97,7 +101,7 @@ void writer_queue_done(struct writer_queue *queue)
     queue->entries -= (size_t)queue->sending->event_count + queue->sending->frame_count;
     queue->frames -= queue->sending->frame_count;
     queue->bytes -= writer_batch_bytes(queue->sending);
-    if (queue->spare == NULL) {
+    if (queue->spare == NULL && writer_batch_capacity(queue->sending) <= SPARE_BYTES_MAX) {
         queue->spare = queue->sending;
     } else {
         writer_batch_destroy(queue->sending);
