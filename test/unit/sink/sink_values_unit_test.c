@@ -3,9 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "atproto/event_time.h"
 #include "sink/batch.h"
 #include "sink/jsonb_text.h"
 #include "sink/pg_failure.h"
@@ -16,52 +14,6 @@
 enum {
     LARGE = 1 << 20
 };
-
-static int64_t parse(const char *text)
-{
-    return event_time_parse(slice_from_string(text));
-}
-
-static void times_of_rfc_3339_are_read_and_garbage_is_unknown(void **state)
-{
-    static const char *const garbage[] = {"",
-                                          "2026",
-                                          "2026-01-01",
-                                          "2026-02-29T00:00:00Z",
-                                          "0000-01-01T00:00:00Z",
-                                          "2026-13-01T00:00:00Z",
-                                          "2026-01-01T24:00:00Z",
-                                          "2026-01-01T00:00:00",
-                                          "2026-01-01T00:00:00.Z",
-                                          "2026-01-01T00:00:00Zx",
-                                          "2026-01-01T00:00:00+24:00",
-                                          "0001-01-01T00:59:59+01:00",
-                                          "9999-12-31T23:00:00-01:00"};
-    (void)state;
-    assert_int_equal(parse("1970-01-01T00:00:00Z"), 0);
-    assert_int_equal(parse("2000-03-01T00:00:00.5Z"), INT64_C(951868800500000));
-    assert_int_equal(parse("2024-02-29T12:00:00+02:00"), INT64_C(1709200800000000));
-    assert_int_equal(parse("1969-12-31T23:59:59.999999999Z"), -1);
-    assert_int_equal(parse("0001-01-01T01:00:00+01:00"), INT64_C(-62135596800000000));
-    assert_int_equal(parse("9999-12-31T22:59:59.999999-01:00"), INT64_C(253402300799999999));
-    for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
-        assert_true(parse(garbage[i]) == TIME_UNKNOWN);
-    }
-}
-
-static void the_tid_of_a_time_sorts_like_the_time(void **state)
-{
-    char a[EVENT_TID_SIZE];
-    char b[EVENT_TID_SIZE];
-    (void)state;
-    event_time_tid(0, a);
-    assert_memory_equal(a, "2222222222222", EVENT_TID_SIZE);
-    event_time_tid(1, b);
-    assert_memory_equal(b, "2222222222322", EVENT_TID_SIZE);
-    event_time_tid(INT64_C(1767225600000000), a);
-    event_time_tid(INT64_C(1767225600000001), b);
-    assert_true(memcmp(a, b, EVENT_TID_SIZE) < 0);
-}
 
 static void each_sqlstate_has_the_meaning_of_the_contract(void **state)
 {
@@ -222,8 +174,6 @@ static void the_sqlstate_of_a_refused_connection_is_found_in_every_language(void
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(times_of_rfc_3339_are_read_and_garbage_is_unknown),
-        cmocka_unit_test(the_tid_of_a_time_sorts_like_the_time),
         cmocka_unit_test(each_sqlstate_has_the_meaning_of_the_contract),
         cmocka_unit_test(an_array_is_laid_out_as_array_recv_reads_it),
         cmocka_unit_test(an_array_that_is_begun_again_is_empty_and_of_the_new_type),
