@@ -292,7 +292,8 @@ const struct config_key config_keys[] = {
      .maximum = DAY_MS,
      .unit = "ms",
      .apply = CONFIG_APPLY_RECONNECT,
-     .sentence = "An entry that has been pending for this long is taken over."},
+     .sentence = "An entry that has been pending for this long is taken over, once its consumer "
+                 "has been silent for as long."},
     {.section = "workers",
      .name = "max_deliveries",
      .type = KEY_NUMBER,

@@ -1,17 +1,13 @@
 #include "stream/reader_claim.h"
 
-#include "base/backoff.h"
 #include "base/panic.h"
 #include "stream/redis_reply.h"
 
-/* The processes of a group were often started together: their whole sweeps are not to be. */
 void reader_claim_init(struct reader_claim *claim, struct uv_loop_s *loop, uint64_t min_idle_ms,
                        void (*on_due)(void *owner), void *owner)
 {
-    *claim = (struct reader_claim){.min_idle_ms = min_idle_ms,
-                                   .looks = (unsigned)(random_bits() % CLAIM_LOOKS),
-                                   .on_due = on_due,
-                                   .owner = owner};
+    *claim = (struct reader_claim){
+        .min_idle_ms = min_idle_ms, .looks = CLAIM_LOOKS - 1, .on_due = on_due, .owner = owner};
     ASSERT(uv_timer_init(loop, &claim->timer) == 0);
     claim->timer.data = claim;
 }
@@ -58,7 +54,8 @@ static bool is_silent(const struct reader_claim *claim, const struct redisReply 
 
 static void take_look(struct reader_claim *claim, const struct redisReply *consumers)
 {
-    claim->is_sweeping = ++claim->looks % CLAIM_LOOKS == 0;
+    claim->is_sweeping = ++claim->looks >= CLAIM_LOOKS || reply_is_error(consumers);
+    claim->looks = claim->looks >= CLAIM_LOOKS ? 0 : claim->looks;
     for (size_t i = 0; i < reply_count(consumers) && !claim->is_sweeping; i++) {
         claim->is_sweeping = is_silent(claim, reply_element(consumers, i));
     }

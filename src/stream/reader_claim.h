@@ -6,9 +6,10 @@
  *                                       +--> somebody is --> XAUTOCLAIM, piece by piece, to its end ----+
  *
  * XAUTOCLAIM looks at every pending entry of the group, and each process sweeps: with many of them behind a backlog, all
- * of Redis would go there. Who is dead asks for nothing, so a sweep without a silent consumer finds nothing. Every
- * CLAIM_LOOKS-th sweep is made without a look all the same: for entries that a living consumer of another program has
- * lost, and for those that were deleted under their group.
+ * of Redis would go there. Who is dead asks for nothing, so where nobody with something pending is silent there is hardly
+ * anything to find. The first sweep and every CLAIM_LOOKS-th after it are made all the same: for entries that a living
+ * consumer has lost (one of another program, or by a connection that was cut while Redis served it), and for those that
+ * were deleted under their group.
  *
  * Ownership: embedded; names are borrowed. Threading: one loop.
  */
@@ -32,7 +33,7 @@ struct reader_claim {
     uv_timer_t timer;
     uint64_t min_idle_ms;
     struct buffer cursor; /* of XAUTOCLAIM; empty: from the start */
-    unsigned looks;
+    unsigned looks;       /* since the last sweep that needed none */
     bool is_due;
     bool is_sweeping; /* the look is over */
     void (*on_due)(void *owner);
@@ -46,7 +47,7 @@ void reader_claim_start(struct reader_claim *claim, uint64_t interval_ms);
 /* The next step, where it is due: a look, or up to `count` entries. */
 void reader_claim_format(const struct reader_claim *claim, struct buffer *out,
                          const struct reader_names *names, size_t count);
-/* The answer to that, no error. The entries that were taken over; NULL: none. `deleted` has how many were gone. */
+/* The answer to that; an error only to a look, which then counts as one that has found somebody. The entries that were taken over; NULL: none. `deleted` has how many were gone. */
 const struct redisReply *reader_claim_take(struct reader_claim *claim,
                                            const struct redisReply *reply, size_t *deleted);
 /* `on_closed` gets the timer, whose data is `owner` then. */

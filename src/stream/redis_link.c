@@ -208,7 +208,9 @@ static void adapter_delete_read(void *data)
 }
 
 /* Right before the loop waits: all commands of a turn in one write, and no look at a socket that nearly always takes
- * it. hiredis is told of a failure from the poll, where it may call back. */
+ * it. Nothing may be sent from here: what a prepare callback starts is not run before the loop has waited. So hiredis is
+ * told of a failure from the poll, where it may call back; answers that lie unread in a connection that failed are lost
+ * then, and the outcome of their commands is unknown. */
 static void on_flush(uv_prepare_t *flush)
 {
     struct redis_link *link = flush->data;

@@ -87,8 +87,7 @@ static bool is_refused(struct stream_reader *reader, enum reader_step step,
         reader_trouble_clear(&reader->trouble, step);
         return false;
     }
-    reader->group_due = reader->group_due || reply_has_error(reply, "NOGROUP") ||
-                        reply_has_error(reply, "ERR no such key"); /* XINFO's word for it */
+    reader->group_due = reader->group_due || reply_has_error(reply, "NOGROUP");
     reader_trouble_note(&reader->trouble, step, reply);
     return true;
 }
@@ -260,8 +259,10 @@ static void send_read(struct stream_reader *reader)
 static void on_claim_reply(void *owner, struct redisReply *reply)
 {
     struct stream_reader *reader = owner;
+    bool is_look =
+        !reader->claim.is_sweeping; /* one that is refused says nothing: XAUTOCLAIM does */
     reader->is_busy = false;
-    if (reply != NULL && !is_refused(reader, READER_STEP_CLAIM, reply)) {
+    if (reply != NULL && (is_look || !is_refused(reader, READER_STEP_CLAIM, reply))) {
         size_t deleted = 0;
         const struct redisReply *list = reader_claim_take(&reader->claim, reply, &deleted);
         if (list != NULL) {

@@ -31,7 +31,7 @@ struct stream_reader_options {
     uint32_t batch_size;  /* XREADGROUP COUNT, stretched while it is behind (batch_size.h) */
     uint32_t block_ms;    /* BLOCK */
     size_t batch_bytes;   /* COUNT adapts so that a reply stays near this; an entry may exceed it */
-    uint64_t claim_interval_ms; /* XAUTOCLAIM sweep to the end of its cursor */
+    uint64_t claim_interval_ms; /* between sweeps, see reader_claim.h */
     uint64_t claim_min_idle_ms;
     bool claims; /* this reader takes over from dead consumers */
 };

@@ -150,8 +150,8 @@ static void entries_deleted_while_pending_are_counted_and_acknowledged(void **st
     rig_wait_count(&loop, &rig.acknowledged, 4);
     assert_int_equal(rig_pending(), 0);
     /* The same on another's list: XAUTOCLAIM names them (Redis 7) or leaves nil (6.2). */
-    rig_add_entries(7, 9);
     rig_close(&rig);
+    rig_add_entries(7, 9);
     freeReplyObject(stream_server_call("XREADGROUP GROUP group dead COUNT 3 STREAMS events >"));
     freeReplyObject(stream_server_call("XDEL events 7-8"));
     rig_open(&rig, &loop, "a");
@@ -257,7 +257,7 @@ static bool has_group(void *data)
     return stream_server_number("EXISTS events") == 1; /* nobody else makes it */
 }
 
-/* While it was paused a sweep has become due, which is its first step afterwards. */
+/* While it was paused its last read has ended and a sweep has become due, which is its first step afterwards. */
 static void a_sweep_that_finds_no_key_makes_the_group_again(void **state)
 {
     (void)state;
@@ -268,14 +268,37 @@ static void a_sweep_that_finds_no_key_makes_the_group_again(void **state)
     rig_add_entries(1, 3);
     rig_wait_count(&loop, &rig.acknowledged, 3);
     stream_reader_pause(rig.reader);
-    freeReplyObject(stream_server_call("FLUSHALL"));
     uint64_t until = uv_now(&loop) + 2ULL * RIG_MIN_IDLE_MS;
     uv_timer_t clock = {.loop = &loop, .data = &until};
     stream_wait(&loop, is_after, &clock);
+    freeReplyObject(stream_server_call("FLUSHALL"));
     stream_reader_resume(rig.reader);
     stream_wait(&loop, has_group, &rig);
     rig_add_entries(4, 6);
     rig_wait_count(&loop, &rig.acknowledged, 6);
+    rig_close(&rig);
+    stream_finish(&loop);
+}
+
+/* It asks for what is new again and again, so that it is heard of all the time. */
+static bool is_all_acknowledged(void *data)
+{
+    freeReplyObject(stream_server_call("XREADGROUP GROUP group lively COUNT 1 STREAMS events >"));
+    return ((struct rig *)data)->acknowledged == 5;
+}
+
+static void what_a_living_consumer_never_acknowledges_is_taken_over_too(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    struct rig rig = {0};
+    rig_prepare(&loop);
+    rig_add_entries(1, 5);
+    freeReplyObject(stream_server_call("XREADGROUP GROUP group lively COUNT 5 STREAMS events >"));
+    rig_open(&rig, &loop, "a");
+    stream_wait(&loop, is_all_acknowledged, &rig);
+    rig_assert_seen_once(1, 5);
+    assert_true(rig.saw_claimed);
     rig_close(&rig);
     stream_finish(&loop);
 }
@@ -365,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_batch_that_others_took_over_counts_once),
         cmocka_unit_test(a_paused_reader_reads_and_claims_nothing_until_it_resumes),
         cmocka_unit_test(a_sweep_that_finds_no_key_makes_the_group_again),
+        cmocka_unit_test(what_a_living_consumer_never_acknowledges_is_taken_over_too),
         cmocka_unit_test(foreign_and_reference_entries_come_through_by_their_field_names),
         cmocka_unit_test(big_entries_make_batches_small),
         cmocka_unit_test(a_reader_that_is_behind_takes_more_at_a_time_until_it_is_not),

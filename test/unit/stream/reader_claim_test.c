@@ -102,14 +102,16 @@ static void a_silent_consumer_with_something_pending_is_swept_to_the_end(void **
     close_rig(&rig);
 }
 
-static void every_twelfth_sweep_goes_through_all(void **state)
+static void the_first_sweep_and_every_twelfth_go_through_all(void **state)
 {
     (void)state;
     struct rig rig;
     unsigned sweeps = 0;
     open_rig(&rig);
+    rig.claim.looks = CLAIM_LOOKS - 1; /* as it begins */
     for (unsigned i = 0; i < 3 * CLAIM_LOOKS; i++) {
         assert_false(answer(&rig, "*1\r\n" CONSUMER("1200", "1")));
+        assert_true(rig.claim.is_due == (i % CLAIM_LOOKS == 0));
         if (rig.claim.is_due) {
             sweeps++;
             assert_non_null(strstr(next_step(&rig), "XAUTOCLAIM"));
@@ -118,6 +120,21 @@ static void every_twelfth_sweep_goes_through_all(void **state)
     }
     assert_int_equal(sweeps, 3);
     close_rig(&rig);
+}
+
+static void a_look_that_redis_refuses_is_as_good_as_none(void **state)
+{
+    static const char *const answers[] = {"-ERR no such key\r\n", "-NOGROUP No such group\r\n",
+                                          "-NOPERM no permissions\r\n"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        struct rig rig;
+        open_rig(&rig);
+        assert_false(answer(&rig, answers[i]));
+        assert_non_null(strstr(next_step(&rig), "XAUTOCLAIM"));
+        assert_true(rig.claim.is_due);
+        close_rig(&rig);
+    }
 }
 
 static void a_consumer_of_which_the_server_says_too_little_is_swept(void **state)
@@ -153,7 +170,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_swept_while_everybody_who_has_something_is_heard_of),
         cmocka_unit_test(a_silent_consumer_with_something_pending_is_swept_to_the_end),
-        cmocka_unit_test(every_twelfth_sweep_goes_through_all),
+        cmocka_unit_test(the_first_sweep_and_every_twelfth_go_through_all),
+        cmocka_unit_test(a_look_that_redis_refuses_is_as_good_as_none),
         cmocka_unit_test(a_consumer_of_which_the_server_says_too_little_is_swept),
         cmocka_unit_test(an_answer_that_is_none_ends_the_sweep),
     };
