@@ -138,7 +138,8 @@ def flame(stage, arguments):
     assert root.samples > 0, "perf has seen nothing"
     if arguments.plot:
         pace = f", {arguments.rate:,} a second" if arguments.rate else ""
-        title = f"standpipe, {arguments.events:,} events from the relay to the commit{pace}, {root.samples:,} samples"
+        who = "standpipe, Redis and PostgreSQL" if arguments.everything else "standpipe"
+        title = f"{who}, {arguments.events:,} events from the relay to the commit{pace}, {root.samples:,} samples"
         write_svg(arguments.plot, title, root)
     yield "flame", {
         "events": arguments.events,

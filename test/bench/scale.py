@@ -35,6 +35,7 @@ def add_rows(setup, rows):
         setup.database.query(ONE_ROW)
         setup.database.query(ROWS_SQL, rows)
         setup.database.query("VACUUM ANALYZE standpipe_records")
+        setup.database.query("CHECKPOINT")  # gigabytes are not to be written out while the step is measured
 
 
 def drain(stage, events, processes=1, rows=0, settings=()):
@@ -89,6 +90,8 @@ def scale(stage, arguments):
     runs = arguments.runs if arguments.wide else 1
     events = EVENTS_WIDE if arguments.wide else EVENTS
     for name, steps in walks(arguments):
+        if arguments.walk not in (None, name):
+            continue
         found = [[] for _ in steps]
         for _ in range(runs):
             for of_step, (_, given) in zip(found, steps, strict=True):
