@@ -184,6 +184,13 @@ static bool is_after(void *data)
     return uv_now(((uv_timer_t *)data)->loop) >= *(uint64_t *)((uv_timer_t *)data)->data;
 }
 
+static void run_for(uv_loop_t *loop, uint64_t ms)
+{
+    uint64_t until = uv_now(loop) + ms;
+    uv_timer_t clock = {.loop = loop, .data = &until};
+    stream_wait(loop, is_after, &clock);
+}
+
 static void a_live_consumer_keeps_its_batch_by_its_heartbeat(void **state)
 {
     (void)state;
@@ -196,9 +203,7 @@ static void a_live_consumer_keeps_its_batch_by_its_heartbeat(void **state)
     stream_wait(&loop, rig_has_batch, &slow);
     rig_open(&eager, &loop, "eager");
     /* The fact to wait for: the slow one held its batch for five times what makes it claimable. */
-    uint64_t until = uv_now(&loop) + 5ULL * RIG_MIN_IDLE_MS;
-    uv_timer_t clock = {.loop = &loop, .data = &until};
-    stream_wait(&loop, is_after, &clock);
+    run_for(&loop, 5ULL * RIG_MIN_IDLE_MS);
     assert_int_equal(eager.entries, 0);
     slow.keeps_batches = false;
     rig_acknowledge(&slow);
@@ -239,9 +244,7 @@ static void a_paused_reader_reads_and_claims_nothing_until_it_resumes(void **sta
     freeReplyObject(stream_server_call("XREADGROUP GROUP group dead COUNT 5 STREAMS events >"));
     rig_open(&rig, &loop, "a");
     stream_reader_pause(rig.reader);
-    uint64_t until = uv_now(&loop) + 2ULL * RIG_MIN_IDLE_MS;
-    uv_timer_t clock = {.loop = &loop, .data = &until};
-    stream_wait(&loop, is_after, &clock);
+    run_for(&loop, 2ULL * RIG_MIN_IDLE_MS);
     assert_int_equal(rig.entries, 0);
     assert_int_equal(rig_pending(), 5);
     stream_reader_resume(rig.reader);
@@ -268,9 +271,7 @@ static void a_sweep_that_finds_no_key_makes_the_group_again(void **state)
     rig_add_entries(1, 3);
     rig_wait_count(&loop, &rig.acknowledged, 3);
     stream_reader_pause(rig.reader);
-    uint64_t until = uv_now(&loop) + 2ULL * RIG_MIN_IDLE_MS;
-    uv_timer_t clock = {.loop = &loop, .data = &until};
-    stream_wait(&loop, is_after, &clock);
+    run_for(&loop, 2ULL * RIG_MIN_IDLE_MS);
     freeReplyObject(stream_server_call("FLUSHALL"));
     stream_reader_resume(rig.reader);
     stream_wait(&loop, has_group, &rig);
