@@ -71,7 +71,7 @@ void sink_runner_init(struct sink_runner *runner, const struct config *config, c
         .connections = 1,
         .batch_bytes = BATCH_BYTES,
         .batch_entries = BATCH_ENTRIES,
-        .large_entries = BATCH_ENTRIES,
+        .full_entries = BATCH_ENTRIES,
         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
         .prepared = config->postgres.prepared != PREPARED_OFF,
         .keeps_no_letters = work == RUN_LETTERS,

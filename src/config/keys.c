@@ -376,7 +376,7 @@ const struct config_key config_keys[] = {
      .unit = "ms",
      .apply = CONFIG_APPLY_RECONNECT,
      .sentence =
-         "A batch that is this old is flushed, full or not; at once while few events come."},
+         "A batch that is this old is flushed, full or not; at once where no transaction runs."},
     {.section = "postgres",
      .name = "tombstone_age_ms",
      .type = KEY_NUMBER,

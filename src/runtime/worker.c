@@ -20,7 +20,7 @@ enum {
     HEARTBEAT_MS = 500,
     HEARTBEAT_US = HEARTBEAT_MS * 1000,
     US_PER_MS = 1000,
-    LARGE_PART = 8,  /* of what one read by each pipeline brings */
+    FULL_READS = 2,  /* of each pipeline fill a transaction */
     NAME_SIZE = 640, /* workers.consumer_id has up to 512 bytes */
 };
 
@@ -358,7 +358,7 @@ static void open_sink(struct worker *worker, const struct worker_options *option
         .lanes = options->lanes,
         .batch_bytes = postgres->batch_bytes,
         .batch_entries = entries * BATCH_STRETCH_MAX,
-        .large_entries = entries / LARGE_PART,
+        .full_entries = entries * FULL_READS,
         .batch_age_ms = postgres->batch_age_ms,
         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
         .prepared = postgres->prepared != PREPARED_OFF,

@@ -28,7 +28,7 @@ struct sink {
     void *owner;
     size_t batch_bytes;
     size_t batch_entries;
-    size_t large_entries;
+    size_t full_entries;
     size_t entries_limit; /* batch_entries, or less since a transaction failed */
     uint64_t batch_age_us;
     /* A lane that somebody has for longer is one of a transaction that is held up: it is done without. */
@@ -150,13 +150,13 @@ static unsigned find_idle(const struct sink *sink, unsigned *place)
     return count;
 }
 
-/* A fair share of what waits, so that the other idle connections have something to do as well; what is less than a
- * large transaction is not worth dividing. */
+/* A fair share of what waits, so that the other idle connections have something to do as well; what does not fill a
+ * transaction is not worth dividing. */
 static size_t share_of(const struct sink *sink, unsigned idle)
 {
     ASSERT(idle > 0);
     size_t share = part_queues_entries(&sink->waiting) / idle;
-    return share > sink->large_entries ? share : sink->large_entries;
+    return share > sink->full_entries ? share : sink->full_entries;
 }
 
 static uint64_t age_us(const struct sink_batch *batch)
@@ -205,19 +205,17 @@ static bool take_group(struct sink *sink, unsigned idle, struct part_group *grou
     return !list_is_empty(&group->parts);
 }
 
-/* What waits is worth a transaction of its own beside any other. */
-static bool is_much(const struct sink *sink)
+/* What waits fills a transaction of its own beside any other. */
+static bool is_full(const struct sink *sink)
 {
     return part_queues_bytes(&sink->waiting) >= sink->batch_bytes ||
-           part_queues_entries(&sink->waiting) >= sink->large_entries;
+           part_queues_entries(&sink->waiting) >= sink->full_entries;
 }
 
-static bool is_large_out(const struct sink *sink)
+static bool is_any_out(const struct sink *sink)
 {
     for (unsigned i = 0; i < sink->writer_count; i++) {
-        const struct writer *writer = sink->writers[i];
-        if (writer != NULL && writer_is_running(writer) &&
-            writer_entries(writer) >= sink->large_entries) {
+        if (sink->writers[i] != NULL && writer_is_running(sink->writers[i])) {
             return true;
         }
     }
@@ -231,12 +229,12 @@ static uint64_t left_to_oldest_us(const struct part_queues *waiting, uint64_t li
     return age < limit_us ? limit_us - age : 0;
 }
 
-/* How much longer the first of the waiting parts may wait for others; 0: it is to go. Beside a large transaction it
- * costs the server less to join the next than to have one of its own, and the end of that one is near. */
+/* How much longer the first of the waiting parts may wait for others; 0: it is to go. Beside a transaction it costs the
+ * server less to join the next than to have one of its own, and the end of that one is near. */
 static uint64_t wait_left_us(struct sink *sink)
 {
     const struct part_queues *waiting = &sink->waiting;
-    if (part_queue_first(&waiting->alone) != NULL || is_much(sink) || !is_large_out(sink)) {
+    if (part_queue_first(&waiting->alone) != NULL || is_full(sink) || !is_any_out(sink)) {
         return 0;
     }
     return left_to_oldest_us(waiting, sink->batch_age_us);
@@ -521,7 +519,7 @@ struct sink *sink_open(struct uv_loop_s *loop, const struct sink_options *option
     sink->object = name_object(options->name);
     sink->batch_bytes = options->batch_bytes;
     sink->batch_entries = options->batch_entries;
-    sink->large_entries = options->large_entries;
+    sink->full_entries = options->full_entries;
     sink->entries_limit = options->batch_entries;
     sink->batch_age_us = options->batch_age_ms * US_PER_MS;
     sink->lane_patience_us =

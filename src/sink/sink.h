@@ -7,9 +7,8 @@
  * Transactions that run at the same time have no repo in common (lanes.h): a batch goes in parts, and those whose repos
  * another transaction of this process has wait for it here and not in PostgreSQL.
  *
- * While few events come, a batch goes at once on any free connection. Beside a large transaction the next begins only
- * with what fills it, or with a batch that has waited for `batch_age_ms`: many events come in few transactions, and few
- * events cost no wait.
+ * Where no transaction is out, a batch goes at once. Beside one the next begins with what fills it, with a batch that has
+ * waited for `batch_age_ms`, or when that one ends: many events come in few transactions, and few events cost no wait.
  *
  * A batch is done only when its transaction has committed with synchronous_commit on. The sink retries
  * an outage with backoff for ever, isolates a bad row (single-row transactions) into
@@ -49,13 +48,11 @@ struct sink_options {
     const struct tables *tables; /* typed tables; borrowed; NULL: none */
     const char *name; /* application_name and the log's object `postgres[name]`; copied */
     unsigned connections;
-    struct lanes *lanes;  /* shared with the other sinks of this process; borrowed; NULL: none */
-    size_t batch_bytes;   /* a transaction takes batches up to this */
-    size_t batch_entries; /* and up to this many entries */
-    size_t
-        large_entries; /* so many say that many events come: the fixed price of a transaction is worth sharing */
-    uint64_t
-        batch_age_ms; /* how long a batch waits for company beside a large transaction; 0: never */
+    struct lanes *lanes;   /* shared with the other sinks of this process; borrowed; NULL: none */
+    size_t batch_bytes;    /* a transaction takes batches up to this */
+    size_t batch_entries;  /* and up to this many entries */
+    size_t full_entries;   /* so many are worth a transaction beside others */
+    uint64_t batch_age_ms; /* how long a batch waits for company beside a transaction; 0: never */
     uint64_t
         lane_patience_ms; /* how long a part waits for its lane before it goes without; 0: 2,000 */
     uint64_t statement_timeout_ms;

@@ -107,15 +107,6 @@ bool writer_is_running(const struct writer *writer)
     return writer->phase == WRITER_RUNNING;
 }
 
-size_t writer_entries(const struct writer *writer)
-{
-    size_t entries = 0;
-    LIST_FOREACH (node, &writer->batches) {
-        entries += LIST_ENTRY(node, struct sink_batch, node)->count;
-    }
-    return entries;
-}
-
 bool writer_has_batches(const struct writer *writer)
 {
     return !list_is_empty(&writer->batches);

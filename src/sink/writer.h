@@ -43,8 +43,6 @@ enum sink_state writer_state(const struct writer *writer);
 bool writer_is_idle(const struct writer *writer);
 /* A transaction is out. */
 bool writer_is_running(const struct writer *writer);
-/* Of its batches. */
-size_t writer_entries(const struct writer *writer);
 bool writer_has_batches(const struct writer *writer);
 /* Takes all of `batches`; only where it is idle. */
 void writer_give(struct writer *writer, struct list *batches);

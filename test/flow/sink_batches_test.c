@@ -16,7 +16,7 @@ enum {
     NEVER_MS = 600000,
     DEADLINE_MS = 30000,
     MANY = 64, /* entries of a transaction */
-    HELD = 8   /* those of submit_held(): large, unless a test says more */
+    HELD = 8   /* those of submit_held(), and what fills a transaction unless a test says more */
 };
 
 #define TRANSACTIONS "SELECT count(DISTINCT xmin::text) FROM standpipe_records"
@@ -26,19 +26,19 @@ enum {
 
 static PGconn *other; /* another client, which holds the first repo until it is finished */
 
-static void open_by(unsigned connections, uint64_t age_ms, size_t large_entries)
+static void open_by(unsigned connections, uint64_t age_ms, size_t full_entries)
 {
     struct sink_options options = harness_options(connections, true);
     options.batch_age_ms = age_ms;
     options.batch_entries = MANY;
-    options.large_entries = large_entries;
+    options.full_entries = full_entries;
     harness_open_with(&options);
     assert_true(harness_wait_state(SINK_READY));
 }
 
-static void open_with(uint64_t age_ms, size_t large_entries)
+static void open_with(uint64_t age_ms, size_t full_entries)
 {
-    open_by(2, age_ms, large_entries);
+    open_by(2, age_ms, full_entries);
 }
 
 /* `count` records of the repo with that letter; the same letter is never given twice. */
@@ -97,23 +97,10 @@ static void a_lone_batch_waits_for_no_company(void **state)
     assert_string_equal(sink_postgres_query(TRANSACTIONS), "2");
 }
 
-static void nothing_waits_beside_a_small_transaction(void **state)
+static void batches_that_come_beside_a_transaction_share_the_next(void **state)
 {
     (void)state;
-    open_with(NEVER_MS, HELD + 1);
-    struct harness_batch *held = submit_held();
-    struct harness_batch *beside = commits('b', 1);
-    harness_submit(beside);
-    wait_done(beside);
-    assert_int_equal(held->done, 0);
-    let_go();
-    harness_wait();
-}
-
-static void batches_that_come_beside_a_large_transaction_share_the_next(void **state)
-{
-    (void)state;
-    open_with(NEVER_MS, HELD);
+    open_with(NEVER_MS, MANY);
     (void)submit_held();
     harness_submit(commits('b', 1));
     harness_submit(commits('c', 1));
@@ -155,7 +142,7 @@ static void an_age_of_zero_never_waits(void **state)
     harness_wait();
 }
 
-static void what_is_large_itself_goes_beside_the_one_that_is_out(void **state)
+static void what_fills_a_transaction_goes_beside_the_one_that_is_out(void **state)
 {
     (void)state;
     open_with(NEVER_MS, HELD);
@@ -229,11 +216,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_lone_batch_waits_for_no_company),
-        TEST(nothing_waits_beside_a_small_transaction),
-        TEST(batches_that_come_beside_a_large_transaction_share_the_next),
+        TEST(batches_that_come_beside_a_transaction_share_the_next),
         TEST(a_batch_that_is_old_enough_goes_beside_the_transaction),
         TEST(an_age_of_zero_never_waits),
-        TEST(what_is_large_itself_goes_beside_the_one_that_is_out),
+        TEST(what_fills_a_transaction_goes_beside_the_one_that_is_out),
         TEST(an_entry_that_runs_alone_does_not_wait),
         TEST(a_batch_that_waits_for_company_is_given_up_at_the_end),
         TEST(after_a_refused_row_transactions_hold_less_for_a_while),

@@ -93,7 +93,7 @@ struct sink_options harness_options(unsigned connections, bool prepared)
         .connections = connections,
         .batch_bytes = (size_t)64 << 20,
         .batch_entries = 1000,
-        .large_entries = 125,
+        .full_entries = 125,
         .statement_timeout_ms = 20000,
         .prepared = prepared,
         .misconfigured_wait_ms = 200,

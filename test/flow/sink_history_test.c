@@ -528,7 +528,7 @@ static void open_all(bool is_counted)
     struct sink_options options = harness_options(CONNECTIONS, true);
     options.tables = hand_tables();
     options.batch_entries = BATCH_MAX + BATCH_MAX;
-    options.large_entries = 1; /* each idle connection takes its share */
+    options.full_entries = 1; /* each idle connection takes its share */
     harness_open_with(&options);
 }
 
