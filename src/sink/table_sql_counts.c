@@ -116,37 +116,53 @@ static void append_all_told(const struct tables *tables, size_t index, struct bu
 
 /* --- what the settings say --- */
 
-static void append_moved(const struct writing *writing, const struct count_table *counts,
-                         size_t count, enum table_form form)
+static size_t column_of(const struct count_table *counts, const char *name)
 {
-    struct buffer *out = writing->out;
-    buffer_append_string(out, "SELECT key AS k");
-    for (size_t c = 0; c < counts->column_count; c++) {
-        bool is_this = strcmp(counts->columns[c], writing->table->counts[count].column) == 0;
-        buffer_append_format(out, ", %s AS n%zu", is_this ? "value::int" : "0", c);
+    size_t column = 0;
+    while (strcmp(counts->columns[column], name) != 0) {
+        column++;
     }
-    buffer_append_string(out, " FROM json_each_text(nullif(nullif(current_setting(");
-    table_sql_append_setting(out, writing->index, form, count);
-    buffer_append_string(out, ", true), ''), '" TABLE_ALL_NEW "')::json)");
+    return column;
 }
 
-/* All ways in which the rows of a table change one of its counts. */
-static void append_moves(const struct writing *writing, const struct count_table *counts,
-                         size_t count)
-{
-    for (int form = 0; form < TABLE_FORM_COUNT; form++) {
-        buffer_append_string(writing->out, " UNION ALL ");
-        append_moved(writing, counts, count, (enum table_form)form);
-    }
-}
-
-static void append_all_moves(const struct writing *writing, const struct count_table *counts)
+/* `(<column>, '<setting>')` of each way in which the rows of a table change one of its counts. */
+static void append_settings_of(const struct writing *writing, const struct count_table *counts,
+                               const char **between)
 {
     for (size_t i = 0; i < writing->table->count_count; i++) {
-        if (strcmp(writing->table->counts[i].counts, counts->name) == 0) {
-            append_moves(writing, counts, i);
+        const struct table_count *count = &writing->table->counts[i];
+        if (strcmp(count->counts, counts->name) != 0) {
+            continue;
+        }
+        for (int form = 0; form < TABLE_FORM_COUNT; form++) {
+            buffer_append_format(writing->out, "%s(%zu, ", *between,
+                                 column_of(counts, count->column));
+            table_sql_append_setting(writing->out, writing->index, (enum table_form)form, i);
+            buffer_append_byte(writing->out, ')');
+            *between = ", ";
         }
     }
+}
+
+/* A row for each key that one of the settings has. They are read in one place: a place for each of them is a plan of a
+ * dozen nodes more, set up anew with each transaction, and as a rule none of them says anything. */
+static void append_all_moves(const struct tables *tables, const struct count_table *counts,
+                             struct buffer *out)
+{
+    const char *between = "";
+    buffer_append_string(out, " UNION ALL SELECT key");
+    for (size_t c = 0; c < counts->column_count; c++) {
+        buffer_append_format(out, ", CASE c WHEN %zu THEN value::int ELSE 0 END", c);
+    }
+    buffer_append_string(out, " FROM (SELECT c, nullif(nullif(current_setting(setting, true), ''),"
+                              " '" TABLE_ALL_NEW "') AS said FROM (VALUES ");
+    for (size_t t = 0; t < tables->count; t++) {
+        const struct writing writing = {
+            .tables = tables, .table = &tables->items[t], .index = t, .out = out};
+        append_settings_of(&writing, counts, &between);
+    }
+    buffer_append_string(out, ") AS s (c, setting)) AS s CROSS JOIN LATERAL"
+                              " json_each_text(said::json) WHERE said IS NOT NULL");
 }
 
 /* For each column `<before><its name or number><after>`. */
@@ -176,11 +192,7 @@ void table_sql_append_counts(const struct tables *tables, size_t index, struct b
     append_each(counts, out, ", sum(n", ")");
     buffer_append_string(out, " FROM (");
     append_all_told(tables, index, out);
-    for (size_t t = 0; t < tables->count; t++) {
-        const struct writing writing = {
-            .tables = tables, .table = &tables->items[t], .index = t, .out = out};
-        append_all_moves(&writing, counts);
-    }
+    append_all_moves(tables, counts, out);
     buffer_append_string(out, ") AS moved GROUP BY k HAVING false");
     append_each(counts, out, " OR sum(n", ") <> 0");
     buffer_append_string(out, " ORDER BY k COLLATE \"C\" ON CONFLICT (");
