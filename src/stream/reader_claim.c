@@ -24,10 +24,15 @@ void reader_claim_start(struct reader_claim *claim, uint64_t interval_ms)
     ASSERT(uv_timer_start(&claim->timer, on_timer, interval_ms, interval_ms) == 0);
 }
 
+bool reader_claim_is_look(const struct reader_claim *claim)
+{
+    return !claim->is_sweeping;
+}
+
 void reader_claim_format(const struct reader_claim *claim, struct buffer *out,
                          const struct reader_names *names, size_t count)
 {
-    if (claim->is_sweeping) {
+    if (!reader_claim_is_look(claim)) {
         reader_format_claim(out, names, claim->min_idle_ms, buffer_slice(&claim->cursor), count);
     } else {
         reader_format_consumers(out, names);
@@ -66,7 +71,7 @@ const struct redisReply *reader_claim_take(struct reader_claim *claim,
                                            const struct redisReply *reply, size_t *deleted)
 {
     *deleted = 0;
-    if (!claim->is_sweeping) {
+    if (reader_claim_is_look(claim)) {
         take_look(claim, reply);
         return NULL;
     }

@@ -47,7 +47,10 @@ void reader_claim_start(struct reader_claim *claim, uint64_t interval_ms);
 /* The next step, where it is due: a look, or up to `count` entries. */
 void reader_claim_format(const struct reader_claim *claim, struct buffer *out,
                          const struct reader_names *names, size_t count);
-/* The answer to that; an error only to a look, which then counts as one that has found somebody. The entries that were taken over; NULL: none. `deleted` has how many were gone. */
+/* Whether that step is a look. */
+bool reader_claim_is_look(const struct reader_claim *claim);
+/* The answer to that step; an error only to a look, which then counts as one that has found somebody. The entries that
+ * were taken over; NULL: none. `deleted` has how many were gone. */
 const struct redisReply *reader_claim_take(struct reader_claim *claim,
                                            const struct redisReply *reply, size_t *deleted);
 /* `on_closed` gets the timer, whose data is `owner` then. */

@@ -259,8 +259,8 @@ static void send_read(struct stream_reader *reader)
 static void on_claim_reply(void *owner, struct redisReply *reply)
 {
     struct stream_reader *reader = owner;
-    bool is_look =
-        !reader->claim.is_sweeping; /* one that is refused says nothing: XAUTOCLAIM does */
+    /* A look that is refused says nothing: XAUTOCLAIM does. */
+    bool is_look = reader_claim_is_look(&reader->claim);
     reader->is_busy = false;
     if (reply != NULL && (is_look || !is_refused(reader, READER_STEP_CLAIM, reply))) {
         size_t deleted = 0;
