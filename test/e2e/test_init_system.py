@@ -109,7 +109,8 @@ def test_the_watchdog_is_fed_only_while_every_loop_turns(setup, start_relay, gen
     setup.relay = start_relay(generated.frames)
     more = {"WATCHDOG_USEC": "3000000", "STANDPIPE_LOG_CORE_DUMPS": "true"}  # the second lets us stop a thread
     daemon = start(setup, abstract, more=more, relay__cursor="oldest")
-    abstract.wait_for("WATCHDOG", "1", more_than=3, watched=[daemon.process])
+    abstract.wait_for("READY", "1", watched=[daemon.process])  # it is fed before, while no worker runs yet
+    abstract.wait_for("WATCHDOG", "1", more_than=abstract.count("WATCHDOG"), watched=[daemon.process])
     worker = worker_thread(daemon)
     with stopped(worker):
         # The main loop goes on and says so; the worker's last heartbeat grows old.
@@ -121,7 +122,11 @@ def test_the_watchdog_is_fed_only_while_every_loop_turns(setup, start_relay, gen
 
 def worker_thread(daemon):
     """The thread of worker 1. Threads of libuv's pool inherit the name of the thread that first needed one; it is older."""
-    return next(thread for thread in threads(daemon.pid) if name_of(daemon.pid, thread) == "worker-1")
+
+    def find():
+        return next((thread for thread in threads(daemon.pid) if name_of(daemon.pid, thread) == "worker-1"), None)
+
+    return wait_until(find, "worker 1 runs", 30, [daemon.process])
 
 
 def name_of(pid, thread):
